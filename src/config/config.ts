@@ -1,0 +1,125 @@
+/**
+ * The configuration as the rest of the server sees it.
+ *
+ * Enters: validated files, keys as written there.
+ * Leaves: the type `Config`, keys in camel case, frozen all the way down.
+ * Invariant: a `Config` never changes; a reload makes another one. Printed in any way it shows no secret.
+ */
+import type { ConfigSnapshot } from './config-files.js';
+import type { MissingSecret } from './load-context.js';
+import type { ConfigProblem } from './problem.js';
+import type { ProfileFile, ProfileState } from './profile-schema.js';
+import type { SecretValue } from './secret-value.js';
+import type { ServerFile } from './server-schema.js';
+
+type CamelCase<Key extends string> = Key extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Key;
+
+/** The same value with every key in camel case, all the way down. */
+export type CamelKeys<Value> = Value extends readonly (infer Item)[]
+  ? readonly CamelKeys<Item>[]
+  : Value extends object
+    ? { readonly [Key in keyof Value as CamelCase<Key & string>]: CamelKeys<Value[Key]> }
+    : Value;
+
+type ServerSettings = CamelKeys<ServerFile>;
+
+/** One entry of `conf/nas.d`. */
+export interface NasEntry {
+  readonly name: string;
+  /** Canonical text of addresses and networks, at least one. */
+  readonly addresses: readonly string[];
+  readonly nasIdentifier: string | undefined;
+  /** Dotted. */
+  readonly nasIpAddress: string | undefined;
+  /** One, or two while rotating. */
+  readonly secrets: readonly SecretValue[];
+  readonly profile: string;
+  readonly requireMessageAuthenticator: boolean;
+  readonly limitProxyState: boolean;
+  readonly routingDomain: string;
+  /** Acct-Interim-Interval to ask for: that of the NAS or the general one, and never below the floor of the profile. */
+  readonly interimSeconds: number;
+  /** Where it is written, for messages. */
+  readonly file: string;
+  readonly line: number;
+}
+
+/** One attribute of a profile's state, not yet compiled. */
+export interface ProfileAttribute {
+  readonly name: string;
+  /** A number, or templates in order of preference. */
+  readonly value: number | readonly string[];
+  readonly tag: number | undefined;
+  readonly line: number;
+}
+
+/** What a profile says of one state. */
+export interface ProfileStateRule {
+  readonly answer: 'accept' | 'reject';
+  readonly pool: string | undefined;
+  readonly sessionTimeoutSeconds: number | undefined;
+  readonly attributes: readonly ProfileAttribute[];
+  readonly line: number;
+}
+
+/** A profile as read; `compileProfile` in `src/nas` makes it fit for use. */
+export interface Profile extends CamelKeys<Omit<ProfileFile, 'state' | 'service_type' | 'framed_protocol'>> {
+  readonly name: string;
+  readonly file: string;
+  readonly serviceType: { readonly value: string; readonly line: number } | undefined;
+  readonly framedProtocol: { readonly value: string; readonly line: number } | undefined;
+  readonly states: Readonly<Record<ProfileState, ProfileStateRule>>;
+}
+
+/** Everything that the files say. */
+export interface Config extends Omit<ServerSettings, 'database' | 'radius'> {
+  readonly confDir: string;
+  readonly dataDir: string;
+  readonly database: Omit<ServerSettings['database'], 'url'> & {
+    /** It may hold a password; `undefined`: run the embedded PostgreSQL. */
+    readonly url: SecretValue | undefined;
+  };
+  readonly radius: Omit<ServerSettings['radius'], 'classKeyFile' | 'passwordKeyFile'> & {
+    /** 32 octets; missing until `createMissingSecrets` has run. */
+    readonly classKey: SecretValue;
+    /** 32 octets; missing until `createMissingSecrets` has run. */
+    readonly passwordKey: SecretValue;
+  };
+  readonly nas: readonly NasEntry[];
+  /** By name: those that a NAS uses and all in the conf folder. Ask with `Object.hasOwn`. */
+  readonly profiles: Readonly<Record<string, Profile>>;
+  /** Files to make with `createMissingSecrets`; while there are any, their secrets are missing. */
+  readonly missingSecrets: readonly MissingSecret[];
+  /** What is unwise and yet usable. */
+  readonly warnings: readonly ConfigProblem[];
+  /** What was read, for `saveLastGood`. */
+  readonly snapshot: ConfigSnapshot;
+}
+
+/** Renames the keys of plain objects to camel case, all the way down; other objects are kept as they are. */
+export function camelKeys<Value>(value: Value): CamelKeys<Value> {
+  const convert = (one: unknown): unknown => {
+    if (Array.isArray(one)) return one.map(convert);
+    if (!isPlainObject(one)) return one;
+    return Object.fromEntries(Object.entries(one).map(([key, inner]) => [camelCase(key), convert(inner)]));
+  };
+  return convert(value) as CamelKeys<Value>;
+}
+
+/** Freezes plain objects and arrays, all the way down, and returns the same value. */
+export function deepFreeze<Value>(value: Value): Value {
+  if (Array.isArray(value)) value.forEach(deepFreeze);
+  else if (isPlainObject(value)) Object.values(value).forEach(deepFreeze);
+  else return value;
+  return Object.freeze(value) as Value;
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+function camelCase(key: string): string {
+  return key.replace(/_([a-z])/gu, (_, letter: string) => letter.toUpperCase());
+}

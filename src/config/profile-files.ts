@@ -1,0 +1,102 @@
+/**
+ * Reads the profiles: those of the conf folder, and the bundled ones that a NAS uses.
+ *
+ * Enters: the names that NASes use.
+ * Leaves: validated `Profile`s with the line of each attribute.
+ * Invariant: a file in the conf folder takes the place of the bundled one with its name, as a whole.
+ */
+import { join } from 'node:path';
+import { camelKeys } from './config.js';
+import type { Profile, ProfileStateRule } from './config.js';
+import { openDocument } from './load-context.js';
+import type { LoadContext } from './load-context.js';
+import { nearestKey } from './nearest-key.js';
+import { profileSchema, profileStates } from './profile-schema.js';
+import type { ProfileFile, ProfileState } from './profile-schema.js';
+import { validate } from './schema-problems.js';
+import { namePattern } from './setting.js';
+import type { TomlDocument } from './toml-document.js';
+
+/** A profile name and who asked for it. */
+export interface ProfileUse {
+  readonly profile: string;
+  readonly file: string;
+  readonly line: number;
+}
+
+/**
+ * Reads every profile of the conf folder and each bundled one that is used.
+ *
+ * @returns profiles by name; those that are wrong or absent are left out after a problem was added
+ */
+export async function readProfiles(context: LoadContext, uses: readonly ProfileUse[]): Promise<Record<string, Profile>> {
+  const profiles: Record<string, Profile> = {};
+  const tried = new Set<string>();
+  const own = (await context.files.list(join(context.confDir, 'profiles'))).flatMap(profileName);
+  const bundled = (await context.files.list(context.bundledProfilesDir)).flatMap(profileName);
+  for (const name of [...own, ...uses.map((use) => use.profile)]) {
+    if (tried.has(name)) continue;
+    tried.add(name);
+    const folder = own.includes(name) ? join(context.confDir, 'profiles') : context.bundledProfilesDir;
+    if (!own.includes(name) && !bundled.includes(name)) continue;
+    const profile = await readProfile(context, name, join(folder, `${name}.toml`));
+    if (profile !== undefined) profiles[name] = profile;
+  }
+  const known = [...new Set([...own, ...bundled])].sort();
+  for (const use of uses) {
+    if (known.includes(use.profile)) continue;
+    const near = nearestKey(use.profile, known);
+    const remedy = near === undefined ? `use one of ${known.join(', ')}, or write profiles/${use.profile}.toml` : `write "${near}"`;
+    context.problems.push({ file: use.file, line: use.line, key: 'profile', problem: 'names no profile', remedy });
+  }
+  return profiles;
+}
+
+function profileName(file: string): string[] {
+  const name = file.endsWith('.toml') ? file.slice(0, -'.toml'.length) : '';
+  return namePattern.test(name) ? [name] : [];
+}
+
+async function readProfile(context: LoadContext, name: string, file: string): Promise<Profile | undefined> {
+  const opened = await openDocument(context, file);
+  if (opened.outcome !== 'read') return undefined;
+  const result = validate(profileSchema, opened.document, file);
+  if (!result.ok) {
+    context.problems.push(...result.problems);
+    return undefined;
+  }
+  return profileOf(name, file, result.value, opened.document);
+}
+
+function profileOf(name: string, file: string, read: ProfileFile, document: TomlDocument): Profile {
+  const { state, service_type: serviceType, framed_protocol: framedProtocol, ...rest } = read;
+  const states = Object.fromEntries(profileStates.map((one) => [one, stateRule(one, state[one], document)]));
+  return {
+    ...camelKeys(rest),
+    name,
+    file,
+    serviceType: serviceType === undefined ? undefined : { value: serviceType, line: document.lineOf(['service_type']) },
+    framedProtocol:
+      framedProtocol === undefined ? undefined : { value: framedProtocol, line: document.lineOf(['framed_protocol']) },
+    states: states as Record<ProfileState, ProfileStateRule>,
+  };
+}
+
+function stateRule(
+  state: ProfileState,
+  rule: ProfileFile['state'][ProfileState],
+  document: TomlDocument,
+): ProfileStateRule {
+  return {
+    answer: rule.answer,
+    pool: rule.pool,
+    sessionTimeoutSeconds: rule.session_timeout_seconds,
+    line: document.lineOf(['state', state]),
+    attributes: rule.attributes.map((attribute, index) => ({
+      name: attribute.name,
+      value: typeof attribute.value === 'string' ? [attribute.value] : attribute.value,
+      tag: attribute.tag,
+      line: document.lineOf(['state', state, 'attributes', index]),
+    })),
+  };
+}
