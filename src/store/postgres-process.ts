@@ -6,9 +6,21 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, open, readFile, readlink, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  copyFile,
+  mkdir,
+  open,
+  readFile,
+  readlink,
+  realpath,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { constants as fileConstants } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -278,37 +290,19 @@ export async function testConnection(port: number, password: string): Promise<Co
   }
 }
 
-/** Whether we could listen on a loopback port at this moment. */
-export async function isPortFree(port: number): Promise<boolean> {
+/** Why we could not listen on a loopback port at this moment (`EADDRINUSE`, `EACCES`), or undefined when we could. */
+export async function portProblem(port: number): Promise<string | undefined> {
   const server = createServer();
-  return await new Promise<boolean>((settle) => {
-    server.once('error', () => {
-      settle(false);
+  return await new Promise((settle) => {
+    server.once('error', (error) => {
+      settle(systemErrorCode(error) ?? error.name);
     });
     server.listen({ host: LOOPBACK_HOST, port, exclusive: true }, () => {
       server.close(() => {
-        settle(true);
+        settle(undefined);
       });
     });
   });
-}
-
-/** Whether anybody accepts connections on a loopback port. */
-export async function isPortAnswering(port: number): Promise<boolean> {
-  const socket = createConnection({ host: LOOPBACK_HOST, port, timeout: CONNECT_TIMEOUT_MS });
-  const answering = await new Promise<boolean>((settle) => {
-    socket.once('connect', () => {
-      settle(true);
-    });
-    socket.once('error', () => {
-      settle(false);
-    });
-    socket.once('timeout', () => {
-      settle(false);
-    });
-  });
-  socket.destroy();
-  return answering;
 }
 
 /**
@@ -352,15 +346,15 @@ export async function stopPostmaster(
   }
 }
 
-/** Moves a log aside when it has grown beyond `maxOctets`; one older one is kept. */
+/**
+ * Keeps a log bounded: beyond `maxOctets` its content moves to `<path>.1` and it starts empty. Copied rather than renamed,
+ * because the running server goes on writing (appending) to the same open file.
+ */
 export async function rotateLog(path: string, maxOctets: number): Promise<void> {
-  const file = await open(path, 'r').catch(() => undefined);
-  if (file === undefined) return;
-  try {
-    if ((await file.stat()).size > maxOctets) await rename(path, `${path}.1`);
-  } finally {
-    await file.close();
-  }
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.size <= maxOctets) return;
+  await copyFile(path, `${path}.1`);
+  await truncate(path, 0);
 }
 
 /** The last octets of a log, for an error message. */

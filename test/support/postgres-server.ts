@@ -125,7 +125,7 @@ export class TestPostgres {
     );
     await server.start();
     await server.asAdmin((client) =>
-      client.query(`CREATE ROLE ${APPLICATION_ROLE} LOGIN CREATEROLE PASSWORD '${password}'`),
+      client.query(`CREATE ROLE ${APPLICATION_ROLE} LOGIN PASSWORD '${password}'`),
     );
     return server;
   }
