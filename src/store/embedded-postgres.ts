@@ -293,7 +293,12 @@ async function ensureRunning(house: House): Promise<AnsweringServer> {
   await rotateLog(house.logFile, LOG_MAX_OCTETS);
   const started = await spawnPostmaster({ ...house, settings: fixedSettings(house.port) });
   const label = `starting PostgreSQL ${house.binaries.version}`;
-  const server = await withProgress(house.progress, label, () => waitUntilOurs(house, started.pid, house.port, false));
+  const server = await withProgress(house.progress, label, () =>
+    waitUntilOurs(house, started.pid, house.port, false),
+  ).catch(async (error: unknown) => {
+    await stopPostmaster(started.pid, 'fast', ABANDON_TIMEOUT_MS);
+    throw error;
+  });
   if (server !== undefined) return server;
   const lateProblem = await portProblem(house.port);
   if (lateProblem !== undefined) throw portBusy(house.port, lateProblem);
