@@ -1,0 +1,229 @@
+// Enters: rows, by the loader, and what accounting says, at acknowledgement. Leaves: everything that an Access-Request is
+// decided from. Invariants: memory only, no SQL and no waiting; an entry is replaced whole, so whoever holds one sees it
+// unchanged; no operation takes longer than the entries it names.
+
+import type { Account, Plan, Pool, Subscriber } from '../domain/subscriber.js';
+import { LiveSessions } from './live-sessions.js';
+import type { HeldSession, SessionStart } from './live-sessions.js';
+import { OfferBook } from './offer-book.js';
+import type { Offer } from './offer-book.js';
+import { ShardedMap, ShardedMultiMap } from './sharded-index.js';
+import type { StickyAddress } from './subscriber-rows.js';
+
+/** What the accounting handler tells at acknowledgement. */
+export interface SessionStarted extends SessionStart {
+  /** From a valid Class: which Accept this session came from. */
+  readonly offerId?: number | undefined;
+}
+
+/** All subscribers, accounts, plans, pools, sticky addresses, live sessions and outstanding offers. */
+export class Directory {
+  readonly sessions = new LiveSessions();
+  readonly offers: OfferBook;
+  private readonly subscribers = new ShardedMap<number, Subscriber>();
+  private readonly byLogin = new ShardedMultiMap<string, Subscriber>();
+  private readonly byMac = new ShardedMultiMap<string, Subscriber>();
+  private readonly byStaticAddress = new ShardedMultiMap<number, Subscriber>();
+  private readonly accounts = new ShardedMap<number, Account>();
+  private readonly sticky = new ShardedMultiMap<number, StickyAddress>();
+  private plans = new Map<number, Plan>();
+  private pools = new Map<number, Pool>();
+  private poolsByName = new Map<string, Pool>();
+  private complete = false;
+  private caughtUpAtMs: number | undefined;
+  private polledAtMs = -Infinity;
+
+  constructor(options: { readonly maxOffers?: number } = {}) {
+    this.offers = new OfferBook(options.maxOffers);
+  }
+
+  /** Whether everything has been loaded once. Before that nobody can be told from nobody. */
+  get loaded(): boolean {
+    return this.complete;
+  }
+
+  /** Database time, ms since 1970, before which every committed change is in here; undefined before the first. */
+  get caughtUpTo(): number | undefined {
+    return this.caughtUpAtMs;
+  }
+
+  get subscriberCount(): number {
+    return this.subscribers.size;
+  }
+
+  get accountCount(): number {
+    return this.accounts.size;
+  }
+
+  /** How long ago, ms of the local clock, the last change was certainly seen. */
+  feedAgeMs(nowMs: number): number {
+    return nowMs - this.polledAtMs;
+  }
+
+  subscriber(id: number): Subscriber | undefined {
+    return this.subscribers.get(id);
+  }
+
+  subscribersByLogin(login: string): readonly Subscriber[] {
+    return this.byLogin.get(login);
+  }
+
+  /** @param mac canonical */
+  subscribersByMac(mac: string): readonly Subscriber[] {
+    return this.byMac.get(mac);
+  }
+
+  subscribersByStaticAddress(address: number): readonly Subscriber[] {
+    return this.byStaticAddress.get(address);
+  }
+
+  account(id: number): Account | undefined {
+    return this.accounts.get(id);
+  }
+
+  plan(id: number | undefined): Plan | undefined {
+    return id === undefined ? undefined : this.plans.get(id);
+  }
+
+  pool(id: number): Pool | undefined {
+    return this.pools.get(id);
+  }
+
+  poolByName(name: string): Pool | undefined {
+    return this.poolsByName.get(name);
+  }
+
+  allPools(): Iterable<Pool> {
+    return this.pools.values();
+  }
+
+  /** The address that is kept for a slot of a subscriber in a pool. */
+  stickyAddress(subscriberId: number, slot: number, poolId: number): number | undefined {
+    return this.sticky.get(subscriberId).find((one) => one.slot === slot && one.poolId === poolId)?.address;
+  }
+
+  /**
+   * A Start, or an Interim-Update of a session not known here; the offer that it came from is used up.
+   *
+   * @returns the session as held, or undefined when it is a late packet of one that is over
+   */
+  sessionStarted(start: SessionStarted): HeldSession | undefined {
+    const offer = this.offerOf(start);
+    const session = this.sessions.started(offer && start.slot === undefined ? { ...start, slot: offer.slot } : start);
+    if (offer && session) this.offers.remove(offer);
+    return session;
+  }
+
+  /** See `LiveSessions.ended`. */
+  sessionEnded(nasName: string, nasBox: string, acctSessionId: string, endedAtMs: number, receivedAtMs: number): void {
+    this.sessions.ended(nasName, nasBox, acctSessionId, endedAtMs, receivedAtMs);
+  }
+
+  /** See `LiveSessions.restarted`. */
+  nasRestarted(nasName: string, nasBox: string, beforeMs: number): void {
+    this.sessions.restarted(nasName, nasBox, beforeMs);
+  }
+
+  putSubscriber(subscriber: Subscriber): void {
+    const old = this.subscribers.get(subscriber.id);
+    if (old) {
+      if (old.login !== subscriber.login) this.byLogin.remove(old.login, old);
+      this.unindex(old, subscriber);
+    }
+    this.subscribers.set(subscriber.id, subscriber);
+    replace(this.byLogin, subscriber.login, old?.login === subscriber.login ? old : undefined, subscriber);
+    if (subscriber.mac !== undefined)
+      replace(this.byMac, subscriber.mac, old?.mac === subscriber.mac ? old : undefined, subscriber);
+    if (subscriber.staticAddress !== undefined) {
+      const same = old?.staticAddress === subscriber.staticAddress ? old : undefined;
+      replace(this.byStaticAddress, subscriber.staticAddress, same, subscriber);
+    }
+  }
+
+  removeSubscriber(id: number): void {
+    const old = this.subscribers.get(id);
+    if (!old) return;
+    this.subscribers.delete(id);
+    this.byLogin.remove(old.login, old);
+    this.unindex(old, undefined);
+  }
+
+  putAccount(account: Account): void {
+    this.accounts.set(account.id, account);
+  }
+
+  removeAccount(id: number): void {
+    this.accounts.delete(id);
+  }
+
+  replacePlans(plans: readonly Plan[]): void {
+    this.plans = new Map(plans.map((plan) => [plan.id, plan]));
+  }
+
+  replacePools(pools: readonly Pool[]): void {
+    this.pools = new Map(pools.map((pool) => [pool.id, pool]));
+    this.poolsByName = new Map(pools.map((pool) => [pool.name, pool]));
+  }
+
+  /** Replaces what is kept for a subscriber; the best address comes first. */
+  setSticky(subscriberId: number, addresses: readonly StickyAddress[]): void {
+    this.sticky.setAll(subscriberId, addresses);
+  }
+
+  subscriberIdSlices(): Generator<readonly number[]> {
+    return this.subscribers.keySlices();
+  }
+
+  accountIdSlices(): Generator<readonly number[]> {
+    return this.accounts.keySlices();
+  }
+
+  stickySubscriberIdSlices(): Generator<readonly number[]> {
+    return this.sticky.keySlices();
+  }
+
+  /** Every row has been read once. */
+  markLoaded(): void {
+    this.complete = true;
+  }
+
+  /**
+   * Every change committed before this database time has been applied.
+   *
+   * @param databaseTimeMs of the poll, ms since 1970
+   * @param polledAtMs our clock when the poll was sent, ms since 1970
+   */
+  markCaughtUp(databaseTimeMs: number, polledAtMs: number): void {
+    this.caughtUpAtMs = databaseTimeMs;
+    this.polledAtMs = polledAtMs;
+  }
+
+  private offerOf(start: SessionStarted): Offer | undefined {
+    if (start.offerId !== undefined) {
+      const offer = this.offers.get(start.offerId);
+      // The Class of another subscriber, replayed, must not end his offer.
+      return offer && offer.subscriberId === start.subscriberId ? offer : undefined;
+    }
+    if (start.subscriberId === undefined || start.address === undefined) return undefined;
+    // Without a Class the address tells which offer was taken.
+    return this.offers
+      .ofSubscriber(start.subscriberId)
+      .find((offer) => offer.address === start.address && offer.routingDomain === start.routingDomain);
+  }
+
+  private unindex(old: Subscriber, next: Subscriber | undefined): void {
+    if (old.mac !== undefined && old.mac !== next?.mac) this.byMac.remove(old.mac, old);
+    if (old.staticAddress !== undefined && old.staticAddress !== next?.staticAddress)
+      this.byStaticAddress.remove(old.staticAddress, old);
+  }
+}
+
+function replace<Key extends number | string>(
+  index: ShardedMultiMap<Key, Subscriber>,
+  key: Key,
+  old: Subscriber | undefined,
+  next: Subscriber,
+): void {
+  if (old) index.remove(key, old);
+  index.add(key, next);
+}

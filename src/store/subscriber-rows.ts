@@ -1,0 +1,291 @@
+// Enters: a connection and ids or a position in a table. Leaves: subscribers, accounts, plans, pools, sticky addresses and live
+// sessions as the directory holds them. Invariants: every read is bounded; values travel as raw text and are converted
+// here, because the driver's own conversions are most of the cost of a million rows.
+
+import type { QueryArrayConfig } from 'pg';
+import { parseIpv4Address } from '../domain/ipv4-address.js';
+import { Subscriber, type Account, type Plan, type Pool } from '../domain/subscriber.js';
+import type { EndedSessionRow, SessionRow } from './live-sessions.js';
+
+/** What is needed of a pool or a client. */
+export interface Queryable {
+  query(config: QueryArrayConfig): Promise<{ readonly rows: unknown[][] }>;
+}
+
+/** Rows of one read: some 5 ms of work for the event loop. */
+export const PAGE_ROWS = 2_000;
+
+/** An address that is kept for one slot of one subscriber. */
+export interface StickyAddress {
+  readonly subscriberId: number;
+  readonly slot: number;
+  /** Unsigned 32-bit. */
+  readonly address: number;
+  readonly poolId: number;
+}
+
+type TextRow = readonly (string | null)[];
+
+const RAW_TEXT = { getTypeParser: () => (text: string) => text } as unknown as NonNullable<QueryArrayConfig['types']>;
+
+async function readRows(queryable: Queryable, text: string, values: unknown[]): Promise<readonly TextRow[]> {
+  const { rows } = await queryable.query({ text, values, rowMode: 'array', types: RAW_TEXT });
+  return rows as (string | null)[][];
+}
+
+function optional(text: string | null | undefined): string | undefined {
+  return text ?? undefined;
+}
+
+function optionalNumber(text: string | null | undefined): number | undefined {
+  return text === null || text === undefined ? undefined : Number(text);
+}
+
+/** Names of NASes repeat by the hundred thousand: one string each. */
+class Names {
+  private readonly known = new Map<string, string>();
+
+  share(name: string | undefined): string | undefined {
+    if (name === undefined) return undefined;
+    const known = this.known.get(name);
+    if (known !== undefined) return known;
+    // A column that holds anything but names of NASes must not become a leak.
+    if (this.known.size < 10_000) this.known.set(name, name);
+    return name;
+  }
+}
+
+const names = new Names();
+
+const SUBSCRIBER_COLUMNS = `id, account_id, login, password, mac::text, static_address - inet '0.0.0.0', pool_id, nas_name,
+  associate_pppoe_mac::int + 2 * associate_vpn_ip::int + 4 * deleted::int + 8 * redirect::int + 16 * own_disabled::int
+    + 32 * admin_blocked::int`;
+
+function subscriberOf(row: TextRow): Subscriber {
+  const flags = Number(row[8]);
+  return new Subscriber({
+    id: Number(row[0]),
+    accountId: Number(row[1]),
+    login: row[2]!,
+    password: optional(row[3]),
+    mac: optional(row[4]),
+    staticAddress: optionalNumber(row[5]),
+    poolId: optionalNumber(row[6]),
+    nasName: names.share(optional(row[7])),
+    associatePppoeMac: (flags & 1) !== 0,
+    associateVpnIp: (flags & 2) !== 0,
+    deleted: (flags & 4) !== 0,
+    redirect: (flags & 8) !== 0,
+    ownDisabled: (flags & 16) !== 0,
+    adminBlocked: (flags & 32) !== 0,
+  });
+}
+
+/** Subscribers above an id, in order of id; deleted ones while they still hold something. */
+export async function readSubscribersAfter(queryable: Queryable, afterId: number): Promise<Subscriber[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT ${SUBSCRIBER_COLUMNS} FROM subscriber WHERE id > $1 AND released_at IS NULL ORDER BY id LIMIT $2`,
+    [afterId, PAGE_ROWS],
+  );
+  return rows.map(subscriberOf);
+}
+
+/** Subscribers by id; released ones are left out. */
+export async function readSubscribers(queryable: Queryable, ids: readonly number[]): Promise<Subscriber[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT ${SUBSCRIBER_COLUMNS} FROM subscriber WHERE id = ANY($1::bigint[]) AND released_at IS NULL`,
+    [ids],
+  );
+  return rows.map(subscriberOf);
+}
+
+function accountOf(row: TextRow): Account {
+  return {
+    id: Number(row[0]),
+    contract: row[1]!,
+    planId: optionalNumber(row[2]),
+    adminBlocked: row[3] === '1',
+  };
+}
+
+/** Accounts above an id, in order of id. */
+export async function readAccountsAfter(queryable: Queryable, afterId: number): Promise<Account[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT id, contract, plan_id, admin_blocked::int FROM account WHERE id > $1 ORDER BY id LIMIT $2`,
+    [afterId, PAGE_ROWS],
+  );
+  return rows.map(accountOf);
+}
+
+export async function readAccounts(queryable: Queryable, ids: readonly number[]): Promise<Account[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT id, contract, plan_id, admin_blocked::int FROM account WHERE id = ANY($1::bigint[])`,
+    [ids],
+  );
+  return rows.map(accountOf);
+}
+
+function epochMs(column: string): string {
+  return `round(extract(epoch FROM ${column}) * 1000)::bigint`;
+}
+
+/** All plans: an operator has hundreds at most. */
+export async function readPlans(queryable: Queryable): Promise<Plan[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT id, name, active::int, ${epochMs('valid_from')}, ${epochMs('valid_until')}, rate_down_bps, rate_up_bps, pool_id,
+       session_limit, session_limit_action FROM plan`,
+    [],
+  );
+  return rows.map((row) => ({
+    id: Number(row[0]),
+    name: row[1]!,
+    active: row[2] === '1',
+    validFromMs: optionalNumber(row[3]),
+    validUntilMs: optionalNumber(row[4]),
+    rateDownBps: optionalNumber(row[5]),
+    rateUpBps: optionalNumber(row[6]),
+    poolId: optionalNumber(row[7]),
+    sessionLimit: Number(row[8]),
+    sessionLimitAction: row[9] === 'replace' ? 'replace' : 'reject',
+  }));
+}
+
+/** All pools: hundreds at most. */
+export async function readPools(queryable: Queryable): Promise<Pool[]> {
+  const rows = await readRows(queryable, 'SELECT id, name, routing_domain FROM pool', []);
+  return rows.map((row) => ({ id: Number(row[0]), name: row[1]!, routingDomain: row[2]! }));
+}
+
+// What a subscriber uses now comes before what is only kept for him.
+const STICKY_ORDER = `array_position(ARRAY['assigned', 'offered', 'quarantined', 'free'], state), since DESC`;
+const STICKY_COLUMNS = `subscriber_id, coalesce(slot, 0), address - inet '0.0.0.0', pool_id`;
+const STICKY_CONDITION = `state IN ('free', 'quarantined', 'assigned', 'offered')`;
+
+function stickyOf(row: TextRow): StickyAddress {
+  return { subscriberId: Number(row[0]), slot: Number(row[1]), address: Number(row[2]), poolId: Number(row[3]) };
+}
+
+/**
+ * Addresses of pools that are kept for subscribers above an id, in order of subscriber, the best address first. A page ends
+ * with a whole subscriber.
+ */
+export async function readStickyAfter(queryable: Queryable, afterSubscriberId: number): Promise<StickyAddress[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT ${STICKY_COLUMNS} FROM pool_address
+     WHERE subscriber_id > $1 AND ${STICKY_CONDITION}
+       AND subscriber_id <= coalesce((SELECT subscriber_id FROM pool_address
+         WHERE subscriber_id > $1 AND subscriber_id IS NOT NULL ORDER BY subscriber_id OFFSET $2 LIMIT 1), 9223372036854775807)
+     ORDER BY subscriber_id, ${STICKY_ORDER}`,
+    [afterSubscriberId, PAGE_ROWS - 1],
+  );
+  return rows.map(stickyOf);
+}
+
+export async function readSticky(queryable: Queryable, subscriberIds: readonly number[]): Promise<StickyAddress[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT ${STICKY_COLUMNS} FROM pool_address WHERE subscriber_id = ANY($1::bigint[]) AND ${STICKY_CONDITION}
+     ORDER BY subscriber_id, ${STICKY_ORDER}`,
+    [subscriberIds],
+  );
+  return rows.map(stickyOf);
+}
+
+const SESSION_COLUMNS = `s.id, s.nas_name, s.nas_box, s.acct_session_id, s.subscriber_id, s.mac::text, s.nas_port_id,
+  host(s.address), s.routing_domain, ${epochMs('s.started_at')}, s.slot`;
+
+function sessionOf(row: TextRow): SessionRow {
+  const address = optional(row[7]);
+  return {
+    sessionId: Number(row[0]),
+    nasName: row[1]!,
+    nasBox: row[2]!,
+    acctSessionId: row[3]!,
+    subscriberId: optionalNumber(row[4]),
+    mac: optional(row[5]),
+    nasPortId: optional(row[6]),
+    address: address === undefined ? undefined : parseIpv4Address(address),
+    routingDomain: row[8]!,
+    startedAtMs: Number(row[9]),
+    slot: Number(row[10]),
+  };
+}
+
+/** Live sessions above an id, in order of id. */
+export async function readSessionsAfter(queryable: Queryable, afterId: number): Promise<SessionRow[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT ${SESSION_COLUMNS} FROM session s WHERE s.id > $1 ORDER BY s.id LIMIT $2`,
+    [afterId, PAGE_ROWS],
+  );
+  return rows.map(sessionOf);
+}
+
+export interface SessionRows {
+  readonly live: readonly SessionRow[];
+  readonly ended: readonly EndedSessionRow[];
+}
+
+/** Sessions by our id: those that live, and the keys of those that do not. */
+export async function readSessions(queryable: Queryable, sessionIds: readonly number[]): Promise<SessionRows> {
+  const rows = await readRows(
+    queryable,
+    `SELECT ${SESSION_COLUMNS}, k.session_id, k.nas_name, k.nas_box, k.acct_session_id, ${epochMs('k.closed_at')}
+     FROM session_key k LEFT JOIN session s ON s.id = k.session_id WHERE k.session_id = ANY($1::bigint[])`,
+    [sessionIds],
+  );
+  const live: SessionRow[] = [];
+  const ended: EndedSessionRow[] = [];
+  for (const row of rows) {
+    if (row[0] !== null) {
+      live.push(sessionOf(row));
+    } else {
+      ended.push({
+        sessionId: Number(row[11]),
+        nasName: row[12]!,
+        nasBox: row[13]!,
+        acctSessionId: row[14]!,
+        closedAtMs: optionalNumber(row[15]),
+      });
+    }
+  }
+  return { live, ended };
+}
+
+/** A key that one box uses for a session. */
+export interface SessionLineKey {
+  readonly nasName: string;
+  readonly nasBox: string;
+  readonly acctSessionId: string;
+}
+
+/** Which of these lines have a closed session in the database and no live one: the last one closed of each. */
+export async function readEndedLines(
+  queryable: Queryable,
+  lines: readonly SessionLineKey[],
+): Promise<readonly EndedSessionRow[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT DISTINCT ON (k.nas_name, k.nas_box, k.acct_session_id)
+       k.session_id, k.nas_name, k.nas_box, k.acct_session_id, ${epochMs('k.closed_at')}
+     FROM unnest($1::text[], $2::text[], $3::text[]) AS line (nas_name, nas_box, acct_session_id)
+     JOIN session_key k USING (nas_name, nas_box, acct_session_id)
+     WHERE NOT EXISTS (SELECT FROM session s WHERE (s.nas_name, s.nas_box, s.acct_session_id)
+       = (k.nas_name, k.nas_box, k.acct_session_id))
+     ORDER BY k.nas_name, k.nas_box, k.acct_session_id, k.epoch DESC`,
+    [lines.map((line) => line.nasName), lines.map((line) => line.nasBox), lines.map((line) => line.acctSessionId)],
+  );
+  return rows.map((row) => ({
+    sessionId: Number(row[0]),
+    nasName: row[1]!,
+    nasBox: row[2]!,
+    acctSessionId: row[3]!,
+    closedAtMs: optionalNumber(row[4]),
+  }));
+}
