@@ -11,7 +11,7 @@ import type { RaiseAlarm } from './alarm.js';
 import { errorCode, type FileLayer } from './file-layer.js';
 import type { Segment } from './segment-catalog.js';
 import { damagedPath, parseSegmentName, segmentPath } from './segment-files.js';
-import { dataStartOffset, decodeSegmentHeader, type DecodedHeader } from './segment-format.js';
+import { dataStartOffset, decodeSegmentHeader, recordHeaderBytes, type DecodedHeader } from './segment-format.js';
 import { SegmentScanner, SpoolReadError } from './segment-scanner.js';
 
 /** A segment in the folder belongs to another spool. */
@@ -129,7 +129,7 @@ async function readHeaderBytes(
     // Not the same as a damaged header: the disk may answer at the next start.
     throw new SpoolReadError(number, errorCode(error), { cause: error });
   } finally {
-    await file.close();
+    await file.close().catch(() => undefined);
   }
 }
 
@@ -167,10 +167,16 @@ async function scanNewest(files: FileLayer, newest: Segment, raise: RaiseAlarm):
       );
     newest.endOffset = await scanToLastRecord(scanner, newest.fileBytes);
   } finally {
-    await scanner.close();
+    await scanner.close().catch(() => undefined);
   }
-  if (newest.endOffset < newest.fileBytes) {
-    const length = newest.fileBytes - newest.endOffset;
+  const length = newest.fileBytes - newest.endOffset;
+  if (scanner.unreadableUntil > newest.endOffset) {
+    // A disk that does not answer now may answer later: nothing is ruled out, and no sequence that may be in there is used
+    // again. The reader passes over what stays unreadable.
+    newest.endOffset = newest.fileBytes;
+    return scanner.sequence + 1 + Math.ceil(length / recordHeaderBytes);
+  }
+  if (length > 0) {
     raise({ type: 'torn-tail', segment: header.number, offset: newest.endOffset, length });
   }
   return scanner.sequence + 1;

@@ -48,6 +48,8 @@ export class SegmentScanner {
   payload: Buffer = nothing;
   /** Why the last `step` found none. */
   fault: RecordFault = 'marker';
+  /** The end of the last read in which blocks could not be read; 0 when there was none. */
+  unreadableUntil = 0;
 
   readonly #file: OpenFile;
   readonly #header: DecodedHeader;
@@ -166,6 +168,7 @@ export class SegmentScanner {
       }
       length = await this.#readByBlocks(bytes, start);
       unreadableBlocks = true;
+      this.unreadableUntil = start + length;
     }
     this.#failedReads = 0;
     this.#window = bytes.subarray(0, length);

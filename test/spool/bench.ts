@@ -53,7 +53,9 @@ for (;;) {
   if (batch.length === 0) break;
   read += batch.length;
 }
-console.log(`read    ${Math.round(read / ((performance.now() - readStartMs) / 1000))} records/s, ${read} of ${durable}`);
+console.log(
+  `read    ${Math.round(read / ((performance.now() - readStartMs) / 1000))} records/s, ${read} of ${durable}`,
+);
 const status = await spool.status();
 console.log(`disk    ${status.segmentCount} segments, ${(status.bytesOnDisk / 2 ** 20).toFixed(0)} MiB`);
 await spool.close();
