@@ -123,7 +123,8 @@ export class RecordingFiles implements ConfigFiles {
 
   async read(path: string, maxOctets: number): Promise<FileResult> {
     const known = this.#files.get(path);
-    if (known !== undefined && known.octets.length <= maxOctets) return { ok: true, octets: known.octets, mode: known.mode };
+    if (known !== undefined && known.octets.length <= maxOctets)
+      return { ok: true, octets: known.octets, mode: known.mode };
     const result = await this.#source.read(path, maxOctets);
     if (result.ok) this.#files.set(path, { path, octets: result.octets, mode: result.mode });
     return result;

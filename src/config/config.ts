@@ -65,11 +65,14 @@ export interface ProfileStateRule {
 }
 
 /** A profile as read; `compileProfile` in `src/nas` makes it fit for use. */
-export interface Profile extends CamelKeys<Omit<ProfileFile, 'state' | 'service_type' | 'framed_protocol'>> {
+export interface Profile extends CamelKeys<
+  Omit<ProfileFile, 'state' | 'service_type' | 'framed_protocol' | 'nas_pool'>
+> {
   readonly name: string;
   readonly file: string;
   readonly serviceType: { readonly value: string; readonly line: number } | undefined;
   readonly framedProtocol: { readonly value: string; readonly line: number } | undefined;
+  readonly nasPool: ProfileAttribute;
   readonly states: Readonly<Record<ProfileState, ProfileStateRule>>;
 }
 

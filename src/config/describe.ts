@@ -47,7 +47,9 @@ export function describeConfiguration(): string {
   const sections = Object.entries(shapeOf(serverSchema).properties ?? {}).map(
     ([name, shape]) => `### [${name}]\n\n${shape.description ?? ''}\n\n${table(shape, false)}`,
   );
-  return [introduction, `## conf/sluice.toml\n`, ...sections, nasIntroduction, table(shapeOf(nasSchema), true)].join('\n');
+  return [introduction, `## conf/sluice.toml\n`, ...sections, nasIntroduction, table(shapeOf(nasSchema), true)].join(
+    '\n',
+  );
 }
 
 function table(shape: SettingShape, hasRequired: boolean): string {

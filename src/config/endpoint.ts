@@ -15,8 +15,7 @@ export interface Endpoint {
 }
 
 export type EndpointResult =
-  | { readonly ok: true; readonly endpoint: Endpoint }
-  | { readonly ok: false; readonly problem: string };
+  { readonly ok: true; readonly endpoint: Endpoint } | { readonly ok: false; readonly problem: string };
 
 const maxPort = 65_535;
 

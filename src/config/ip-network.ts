@@ -55,7 +55,8 @@ export function parseIpNetwork(text: string): NetworkResult {
   }
   const bits = addressBits[address.family];
   if (lengthText === undefined) return { ok: true, network: { ...address, prefixLength: bits } };
-  if (!/^\d{1,3}$/u.test(lengthText)) return { ok: false, problem: 'has no prefix length after the slash', remedy: example };
+  if (!/^\d{1,3}$/u.test(lengthText))
+    return { ok: false, problem: 'has no prefix length after the slash', remedy: example };
   // A mapped address is written with an IPv6 prefix length.
   const prefixLength = Number(lengthText) - (address.family === 4 && addressText.includes(':') ? 96 : 0);
   if (prefixLength < 0 || prefixLength > bits) {

@@ -89,10 +89,7 @@ export async function loadConfigCreatingSecrets(
   return { config: await loadConfig(options), created };
 }
 
-type ServerPart = Omit<
-  Config,
-  'confDir' | 'dataDir' | 'nas' | 'profiles' | 'missingSecrets' | 'warnings' | 'snapshot'
->;
+type ServerPart = Omit<Config, 'confDir' | 'dataDir' | 'nas' | 'profiles' | 'missingSecrets' | 'warnings' | 'snapshot'>;
 
 async function readServerFile(context: LoadContext): Promise<ServerPart | undefined> {
   const file = join(context.confDir, 'sluice.toml');
@@ -153,7 +150,11 @@ function checkServer(
   }
   if (file.database.url !== undefined && new URL(file.database.url).password !== '' && (mode & 0o004) !== 0) {
     const remedy = 'chmod 640 the file';
-    context.warnings.push({ ...placeOf('database', 'url'), problem: 'holds a password that everybody may read', remedy });
+    context.warnings.push({
+      ...placeOf('database', 'url'),
+      problem: 'holds a password that everybody may read',
+      remedy,
+    });
   }
 }
 

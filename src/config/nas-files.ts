@@ -251,7 +251,8 @@ function checkPair(context: LoadContext, first: NasDraft, second: NasDraft, addr
 
 function sameSecrets(first: readonly SecretValue[], second: readonly SecretValue[]): boolean {
   // What could not be read has been complained about already, and what is yet to be made is checked when it is there.
-  if ([...first, ...second].some((secret) => secret.isMissing) || first.length === 0 || second.length === 0) return true;
+  if ([...first, ...second].some((secret) => secret.isMissing) || first.length === 0 || second.length === 0)
+    return true;
   const within = (some: readonly SecretValue[], all: readonly SecretValue[]): boolean =>
     some.every((one) => all.some((other) => one.equals(other)));
   return within(first, second) && within(second, first);

@@ -92,14 +92,19 @@ export const nasSchema = z.strictObject({
   ),
   routing_domain: name()
     .default('default')
-    .describe('Addresses are unique within a routing domain. NASes whose subscribers share addresses need different ones.'),
+    .describe(
+      'Addresses are unique within a routing domain. NASes whose subscribers share addresses need different ones.',
+    ),
   interim_seconds: z
     .int()
     .min(60)
     .max(86_400)
     .optional()
     .describe('Acct-Interim-Interval for this NAS, in place of radius.interim_seconds.'),
-  allow_any_source: onOff(false, 'Must be true for the network 0.0.0.0/0 or ::/0, which is everybody who has the secret.'),
+  allow_any_source: onOff(
+    false,
+    'Must be true for the network 0.0.0.0/0 or ::/0, which is everybody who has the secret.',
+  ),
 });
 
 /** One validated entry, keys as written in the file. */

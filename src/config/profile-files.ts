@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { camelKeys } from './config.js';
-import type { Profile, ProfileStateRule } from './config.js';
+import type { Profile, ProfileAttribute, ProfileStateRule } from './config.js';
 import { openDocument } from './load-context.js';
 import type { LoadContext } from './load-context.js';
 import { nearestKey } from './nearest-key.js';
@@ -29,7 +29,10 @@ export interface ProfileUse {
  *
  * @returns profiles by name; those that are wrong or absent are left out after a problem was added
  */
-export async function readProfiles(context: LoadContext, uses: readonly ProfileUse[]): Promise<Record<string, Profile>> {
+export async function readProfiles(
+  context: LoadContext,
+  uses: readonly ProfileUse[],
+): Promise<Record<string, Profile>> {
   const profiles: Record<string, Profile> = {};
   const tried = new Set<string>();
   const own = (await context.files.list(join(context.confDir, 'profiles'))).flatMap(profileName);
@@ -46,7 +49,8 @@ export async function readProfiles(context: LoadContext, uses: readonly ProfileU
   for (const use of uses) {
     if (known.includes(use.profile)) continue;
     const near = nearestKey(use.profile, known);
-    const remedy = near === undefined ? `use one of ${known.join(', ')}, or write profiles/${use.profile}.toml` : `write "${near}"`;
+    const remedy =
+      near === undefined ? `use one of ${known.join(', ')}, or write profiles/${use.profile}.toml` : `write "${near}"`;
     context.problems.push({ file: use.file, line: use.line, key: 'profile', problem: 'names no profile', remedy });
   }
   return profiles;
@@ -69,15 +73,17 @@ async function readProfile(context: LoadContext, name: string, file: string): Pr
 }
 
 function profileOf(name: string, file: string, read: ProfileFile, document: TomlDocument): Profile {
-  const { state, service_type: serviceType, framed_protocol: framedProtocol, ...rest } = read;
+  const { state, service_type: serviceType, framed_protocol: framedProtocol, nas_pool: nasPool, ...rest } = read;
   const states = Object.fromEntries(profileStates.map((one) => [one, stateRule(one, state[one], document)]));
   return {
     ...camelKeys(rest),
     name,
     file,
-    serviceType: serviceType === undefined ? undefined : { value: serviceType, line: document.lineOf(['service_type']) },
+    serviceType:
+      serviceType === undefined ? undefined : { value: serviceType, line: document.lineOf(['service_type']) },
     framedProtocol:
       framedProtocol === undefined ? undefined : { value: framedProtocol, line: document.lineOf(['framed_protocol']) },
+    nasPool: attributeOf(nasPool, document.lineOf(['nas_pool'])),
     states: states as Record<ProfileState, ProfileStateRule>,
   };
 }
@@ -92,11 +98,13 @@ function stateRule(
     pool: rule.pool,
     sessionTimeoutSeconds: rule.session_timeout_seconds,
     line: document.lineOf(['state', state]),
-    attributes: rule.attributes.map((attribute, index) => ({
-      name: attribute.name,
-      value: typeof attribute.value === 'string' ? [attribute.value] : attribute.value,
-      tag: attribute.tag,
-      line: document.lineOf(['state', state, 'attributes', index]),
-    })),
+    attributes: rule.attributes.map((attribute, index) =>
+      attributeOf(attribute, document.lineOf(['state', state, 'attributes', index])),
+    ),
   };
+}
+
+function attributeOf(read: ProfileFile['nas_pool'], line: number): ProfileAttribute {
+  const value = typeof read.value === 'string' ? [read.value] : read.value;
+  return { name: read.name, value, tag: read.tag, line };
 }

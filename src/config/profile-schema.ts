@@ -18,11 +18,7 @@ const template = () => z.string().max(maxTemplateLength);
 const attribute = z.strictObject({
   name: z.string().min(1).max(128).describe('Name in the dictionary.'),
   value: z
-    .union([
-      z.int().min(0).max(4_294_967_295),
-      template(),
-      z.array(template()).min(1).max(8),
-    ])
+    .union([z.int().min(0).max(4_294_967_295), template(), z.array(template()).min(1).max(8)])
     .describe(
       'A number, a template, or a list of templates of which the first counts whose variables all have a value. When none ' +
         'does, the attribute is left out.',
@@ -67,7 +63,15 @@ export const profileSchema = z.strictObject({
     .describe('Never ask this kind of NAS for interim updates more often.'),
   send_netmask: onOff(false, 'Send Framed-IP-Netmask with the address.'),
   service_type: z.string().min(1).max(128).optional().describe('Service-Type of an Accept; absent: none is sent.'),
-  framed_protocol: z.string().min(1).max(128).optional().describe('Framed-Protocol of an Accept; absent: none is sent.'),
+  framed_protocol: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('Framed-Protocol of an Accept; absent: none is sent.'),
+  nas_pool: attribute
+    .prefault({ name: 'Framed-Pool', value: '${nas_pool}' })
+    .describe('How the NAS is told to take the address from a pool of its own.'),
   realm: z
     .strictObject({
       handling: z

@@ -40,8 +40,7 @@ function cachedShapeOf(schema: z.ZodType): SettingShape {
 }
 
 export type ValidationResult<Output> =
-  | { readonly ok: true; readonly value: Output }
-  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+  { readonly ok: true; readonly value: Output } | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 /**
  * Validates a part of a document.
@@ -129,7 +128,8 @@ function sizeProblem(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): 
   const limit = issue.code === 'too_small' ? issue.minimum : issue.maximum;
   const small = issue.code === 'too_small';
   if (issue.origin === 'array') return small ? `has fewer than ${limit} entries` : `has more than ${limit} entries`;
-  if (issue.origin === 'string') return small ? `is shorter than ${limit} characters` : `is longer than ${limit} characters`;
+  if (issue.origin === 'string')
+    return small ? `is shorter than ${limit} characters` : `is longer than ${limit} characters`;
   return small ? `is below ${limit}` : `is above ${limit}`;
 }
 
@@ -151,7 +151,9 @@ export function expectation(shape: SettingShape | undefined): string {
 function acceptedText(shape: SettingShape | undefined): string {
   if (shape === undefined) return 'what docs/configuration.md says';
   const usual =
-    shape.default === undefined || typeof shape.default === 'object' ? '' : ` (default ${JSON.stringify(shape.default)})`;
+    shape.default === undefined || typeof shape.default === 'object'
+      ? ''
+      : ` (default ${JSON.stringify(shape.default)})`;
   if (shape.anyOf !== undefined) return `${shape.anyOf.map(acceptedText).join(', or ')}${usual}`;
   if (shape.enum !== undefined) return `one of ${shape.enum.map((value) => JSON.stringify(value)).join(', ')}${usual}`;
   switch (shape.type) {
@@ -180,7 +182,8 @@ function shapeAt(root: SettingShape, path: TomlPath): SettingShape | undefined {
   let shape: SettingShape | undefined = root;
   for (const key of path) {
     if (typeof key === 'number') {
-      const list: SettingShape | undefined = shape?.items === undefined ? shape?.anyOf?.find((one) => one.items) : shape;
+      const list: SettingShape | undefined =
+        shape?.items === undefined ? shape?.anyOf?.find((one) => one.items) : shape;
       shape = list?.items;
     } else {
       shape = shape?.properties?.[key];

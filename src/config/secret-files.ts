@@ -88,13 +88,20 @@ async function readFirstLine(
       absent: [`names ${path}, which does not exist`, 'create it, or correct the name'],
       unreadable: [`names ${path}, which cannot be read`, 'let the user of the server read it'],
       'not-a-file': [`names ${path}, which is not a file`, 'name a file'],
-      'too-long': [`names ${path}, which is longer than ${maxSecretOctets} octets`, 'put the secret on its first line, alone'],
+      'too-long': [
+        `names ${path}, which is longer than ${maxSecretOctets} octets`,
+        'put the secret on its first line, alone',
+      ],
     }[result.reason] as [string, string];
     context.problems.push({ ...place, problem, remedy });
     return undefined;
   }
   if ((result.mode & worldReadable) !== 0) {
-    context.warnings.push({ ...place, problem: `names ${path}, which everybody may read`, remedy: `chmod 600 ${path}` });
+    context.warnings.push({
+      ...place,
+      problem: `names ${path}, which everybody may read`,
+      remedy: `chmod 600 ${path}`,
+    });
   }
   const end = result.octets.indexOf(0x0a);
   const line = end < 0 ? result.octets : result.octets.subarray(0, end);
@@ -109,7 +116,9 @@ async function readFirstLine(
  * @returns the paths that were made
  * @throws the file system's error when a folder or file cannot be written
  */
-export async function createMissingSecrets(config: { readonly missingSecrets: readonly MissingSecret[] }): Promise<string[]> {
+export async function createMissingSecrets(config: {
+  readonly missingSecrets: readonly MissingSecret[];
+}): Promise<string[]> {
   const made: string[] = [];
   for (const missing of config.missingSecrets) {
     const text =

@@ -126,7 +126,10 @@ export function judgeSharedSecret(secret: SecretValue): SecretJudgement {
     return { verdict: 'refused', problem: `is ${secret.length} octets long`, remedy };
   }
   const octets = secret.octets();
-  const bare = octets.toString('latin1').toLowerCase().replace(/[^a-z]/gu, '');
+  const bare = octets
+    .toString('latin1')
+    .toLowerCase()
+    .replace(/[^a-z]/gu, '');
   if (wellKnown.has(bare) || new Set(octets).size < 4) {
     return { verdict: 'refused', problem: 'is one of the first that an attacker tries', remedy };
   }

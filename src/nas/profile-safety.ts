@@ -1,0 +1,76 @@
+/**
+ * Whether a profile tells its NAS to limit those who are to be limited.
+ *
+ * Enters: the compiled attributes of each state.
+ * Leaves: a problem for each state in which a subscriber would stay as he was.
+ * Invariant: a state other than `active` that accepts adds something to what `active` sends, whatever plan the subscriber has:
+ * a pool or an attribute that is always there. Leaving attributes out (a rate, say) is no limit.
+ */
+import type { Profile } from '../config/config.js';
+import type { ConfigProblem } from '../config/problem.js';
+import type { ProfileState } from '../config/profile-schema.js';
+import { sampleContext } from './attribute-variables.js';
+import type { AttributeContext } from './attribute-variables.js';
+import { plainName } from './compile-attribute.js';
+import type { CompiledAttribute } from './compile-attribute.js';
+
+const limitedStates: readonly ProfileState[] = ['redirect', 'own_disabled', 'admin_blocked', 'unknown'];
+
+const who: Readonly<Record<ProfileState, string>> = {
+  active: 'an active subscriber',
+  redirect: 'a redirected subscriber',
+  own_disabled: 'a voluntarily blocked subscriber',
+  admin_blocked: 'a blocked subscriber',
+  unknown: 'somebody unknown',
+};
+
+// What a NAS shows or keeps, and what ends a session later, limits nobody now.
+const harmless: ReadonlySet<string> = new Set(['reply-message', 'idle-timeout', 'chargeable-user-identity']);
+
+/**
+ * Finds the states in which nothing would change for the subscriber.
+ *
+ * @param profile as read
+ * @param attributesOf the compiled attributes of a state
+ */
+export function checkStatesDiffer(
+  profile: Profile,
+  attributesOf: (state: ProfileState) => readonly CompiledAttribute[],
+): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const wrong = (state: ProfileState, problem: string, remedy: string): number =>
+    problems.push({ file: profile.file, line: profile.states[state].line, key: `state.${state}`, problem, remedy });
+  if (profile.states.active.answer === 'reject') {
+    wrong('active', 'rejects everybody', 'write answer = "accept"');
+  }
+  const contexts = [
+    sampleContext({ rate: true, burst: true }),
+    sampleContext({ rate: true, burst: false }),
+    sampleContext({ rate: false, burst: false }),
+  ];
+  for (const state of limitedStates) {
+    const rule = profile.states[state];
+    if (rule.answer === 'reject' || rule.pool !== undefined) continue;
+    const limits = contexts.every((context) => {
+      const active = said(attributesOf('active'), context);
+      return [...said(attributesOf(state), context)].some((one) => !active.has(one));
+    });
+    if (limits) continue;
+    wrong(
+      state,
+      `lets ${who[state]} in with nothing that an active one does not have too`,
+      'write answer = "reject", a pool, or an attribute without variables that limits him',
+    );
+  }
+  return problems;
+}
+
+function said(attributes: readonly CompiledAttribute[], context: AttributeContext): ReadonlySet<string> {
+  const all = new Set<string>();
+  for (const attribute of attributes) {
+    if (harmless.has(plainName(attribute.name))) continue;
+    const outcome = attribute.encode(context);
+    if (outcome.outcome === 'sent') all.add(outcome.octets.toString('latin1'));
+  }
+  return all;
+}

@@ -1,0 +1,65 @@
+// Enters: nothing. Leaves: a dictionary of the attributes that profile tests name, numbers as the RFCs and vendors assign
+// them, independent of the files in dictionaries/. Invariant: small enough to be checked by eye.
+import { Dictionary } from '../../src/radius/dictionary.js';
+import type { DataType } from '../../src/radius/dictionary.js';
+import { dictionaryEncoder } from '../../src/nas/dictionary-encoder.js';
+import { standardVendorFormat } from '../../src/radius/vendor-format.js';
+
+const vendors: readonly [name: string, number: number][] = [
+  ['Cisco', 9],
+  ['WISPr', 14122],
+  ['Mikrotik', 14988],
+];
+
+const attributes: readonly [
+  name: string,
+  vendor: number,
+  number: number,
+  type: DataType,
+  flags?: 'tagged' | 'hidden',
+][] = [
+  ['User-Name', 0, 1, 'string'],
+  ['Service-Type', 0, 6, 'integer'],
+  ['Framed-Protocol', 0, 7, 'integer'],
+  ['Filter-Id', 0, 11, 'string'],
+  ['Reply-Message', 0, 18, 'string'],
+  ['Framed-Route', 0, 22, 'string'],
+  ['Class', 0, 25, 'octets'],
+  ['Idle-Timeout', 0, 28, 'integer'],
+  ['Tunnel-Private-Group-Id', 0, 81, 'string', 'tagged'],
+  ['Tunnel-Password', 0, 69, 'string', 'hidden'],
+  ['Framed-Pool', 0, 88, 'string'],
+  ['Chargeable-User-Identity', 0, 89, 'octets'],
+  ['Cisco-AVPair', 9, 1, 'string'],
+  ['Cisco-Account-Info', 9, 250, 'string'],
+  ['WISPr-Bandwidth-Max-Up', 14122, 7, 'integer'],
+  ['WISPr-Bandwidth-Max-Down', 14122, 8, 'integer'],
+  ['Mikrotik-Rate-Limit', 14988, 8, 'string'],
+  ['Mikrotik-Address-List', 14988, 19, 'string'],
+];
+
+/** RFC 2865 §5, RFC 2868, RFC 2869, RFC 4372; Cisco 9, WISPr 14122, MikroTik 14988. */
+export function smallDictionary(): Dictionary {
+  const dictionary = new Dictionary();
+  for (const [name, number] of vendors) dictionary.defineVendor({ name, number, format: standardVendorFormat });
+  for (const [name, vendor, number, type, flag] of attributes) {
+    dictionary.defineAttribute({
+      name,
+      vendor,
+      path: [number],
+      type,
+      fixedOctets: undefined,
+      hasTag: flag !== undefined,
+      encryption: flag === 'hidden' ? 2 : 0,
+      isArray: false,
+      isConcatenated: false,
+      isExtended: false,
+      isSecret: flag === 'hidden',
+    });
+  }
+  dictionary.defineValue('Service-Type', 'Framed-User', 2);
+  dictionary.defineValue('Framed-Protocol', 'PPP', 1);
+  return dictionary;
+}
+
+export const smallEncoder = dictionaryEncoder(smallDictionary());
