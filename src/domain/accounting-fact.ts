@@ -1,0 +1,71 @@
+/**
+ * What one Accounting-Request says, after decoding and before any decision.
+ * Enters: nothing. Leaves: the types that handlers produce and `session-batch.ts` folds. Invariant: times are epoch
+ * milliseconds of our own clock; octets are whole non-negative numbers below 2^53.
+ */
+
+/** Which session a packet talks about, as far as the NAS can say it: the Acct-Session-Id of one box. */
+export interface SessionLine {
+  readonly nasName: string;
+  readonly nasBox: string;
+  readonly acctSessionId: string;
+}
+
+export interface SessionFact extends SessionLine {
+  readonly status: 'start' | 'interim' | 'stop';
+  readonly receivedAtMs: number;
+  /** Receive time minus Acct-Delay-Time (RFC 2866 §5.2): the only device clock that is trusted. */
+  readonly eventAtMs: number;
+  readonly routingDomain: string;
+  readonly login: string;
+  readonly mac: string | null;
+  readonly callingStation: string | null;
+  readonly calledStation: string | null;
+  readonly nasPortId: string | null;
+  readonly address: string | null;
+  /** From a valid Class: what the Accept said. */
+  readonly class: ClassEvidence | null;
+  readonly sessionSeconds: number | null;
+  readonly input: OctetCount | null;
+  readonly output: OctetCount | null;
+  /** Acct-Terminate-Cause (RFC 2866 §5.10). */
+  readonly terminateCause: number | null;
+}
+
+export interface OctetCount {
+  /** Gigawords × 2^32 + Octets (RFC 2869 §5.1, §5.2). */
+  readonly octets: number;
+  /** Whether the Gigawords attribute was there: without it a fall may be a wrap of 32 bits. */
+  readonly gigawords: boolean;
+}
+
+export interface ClassEvidence {
+  readonly subscriberId: number;
+  readonly policyHash: number;
+  /** Unique per Accept, so it also tells two sessions with one Acct-Session-Id apart. */
+  readonly offerId: number;
+}
+
+export interface RestartFact {
+  readonly status: 'on' | 'off';
+  readonly receivedAtMs: number;
+  readonly eventAtMs: number;
+  readonly nasName: string;
+  readonly nasBox: string;
+}
+
+export type AccountingFact = SessionFact | RestartFact;
+
+export function isRestart(fact: AccountingFact): fact is RestartFact {
+  return fact.status === 'on' || fact.status === 'off';
+}
+
+/** The text under which the packets of one line meet. */
+export function lineKey(line: SessionLine): string {
+  return `${line.nasName}\u0000${line.nasBox}\u0000${line.acctSessionId}`;
+}
+
+/** The text that names one physical NAS. */
+export function boxKey(box: { readonly nasName: string; readonly nasBox: string }): string {
+  return `${box.nasName}\u0000${box.nasBox}`;
+}

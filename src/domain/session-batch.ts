@@ -1,0 +1,247 @@
+/**
+ * A batch of accounting facts, folded. Enters: the facts in the order of the spool and everything stored that they may touch.
+ * Leaves: the sessions, assignments, usage and restarts to store. Invariants: folding the same facts again over the result
+ * changes nothing; a session of another box is never closed by a restart; a hold is let go by its holder only. Pure.
+ */
+import {
+  type AccountingFact,
+  boxKey,
+  isRestart,
+  lineKey,
+  type RestartFact,
+  type SessionFact,
+  type SessionLine,
+} from './accounting-fact.js';
+import { ADDRESS_HELD, addressKey, AssignmentBook, type AssignmentRecord } from './assignment.js';
+import {
+  advance,
+  closeSynthetically,
+  matchSession,
+  newSession,
+  type SessionRecord,
+  type SyntheticCause,
+} from './session.js';
+
+export interface BatchWorld {
+  /** All sessions of the lines in the batch, live and closed, and the live rivals for subscribers and addresses. */
+  readonly sessions: readonly SessionRecord[];
+  readonly assignments: readonly AssignmentRecord[];
+  /** Event times of Accounting-On and -Off per box (`boxKey`). */
+  readonly restarts: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Whose session it is. 'ambiguous' is nobody's, and is shown. */
+export type Resolve = (fact: SessionFact) => number | 'ambiguous' | null;
+
+export interface Usage {
+  readonly subscriberId: number;
+  readonly eventAtMs: number;
+  readonly inputOctets: number;
+  readonly outputOctets: number;
+  readonly sessionSeconds: number;
+}
+
+export type StoredAs = 'absent' | 'live' | 'closed';
+
+export interface TouchedSession {
+  readonly session: SessionRecord;
+  /** As what the store has it now; what it becomes is told by `session.end`. */
+  readonly storedAs: StoredAs;
+}
+
+export interface BatchOutcome {
+  readonly touched: readonly TouchedSession[];
+  readonly assignments: readonly AssignmentRecord[];
+  readonly usage: readonly Usage[];
+  readonly restarts: readonly RestartFact[];
+}
+
+/** Folds the facts over the world, whose records it changes in place. */
+export function foldBatch(world: BatchWorld, facts: readonly AccountingFact[], resolve: Resolve): BatchOutcome {
+  const fold = new Fold(world, resolve);
+  for (const fact of facts) fold.add(fact);
+  return fold.outcome();
+}
+
+/**
+ * Folds synthetic ends that no packet asked for (silence, a restart), with the same care for holds.
+ * @param ends sessions of `world.sessions` and when they are taken to have ended
+ */
+export function foldEnds(
+  world: BatchWorld,
+  ends: readonly { session: SessionRecord; cause: SyntheticCause; atMs: number }[],
+): BatchOutcome {
+  const fold = new Fold(world, () => null);
+  for (const { session, cause, atMs } of ends) fold.end(session, cause, atMs);
+  return fold.outcome();
+}
+
+class Fold {
+  readonly #byLine = new Map<string, SessionRecord[]>();
+  readonly #bySubscriber = new Map<number, Set<SessionRecord>>();
+  readonly #byAddress = new Map<string, Set<SessionRecord>>();
+  readonly #storedAs = new Map<SessionRecord, StoredAs>();
+  readonly #touched = new Set<SessionRecord>();
+  readonly #usage: Usage[] = [];
+  readonly #restartTimes = new Map<string, number[]>();
+  readonly #restarts: RestartFact[] = [];
+  readonly #book: AssignmentBook;
+  readonly #resolve: Resolve;
+
+  constructor(world: BatchWorld, resolve: Resolve) {
+    this.#resolve = resolve;
+    this.#book = new AssignmentBook(world.assignments);
+    for (const [box, times] of world.restarts) this.#restartTimes.set(box, [...times]);
+    for (const session of [...world.sessions].sort((a, b) => a.epoch - b.epoch)) {
+      this.#storedAs.set(session, session.end === null ? 'live' : 'closed');
+      this.#line(session).push(session);
+      this.#index(session);
+    }
+  }
+
+  outcome(): BatchOutcome {
+    return {
+      touched: [...this.#touched].map((session) => ({ session, storedAs: this.#storedAs.get(session) ?? 'absent' })),
+      assignments: [...this.#book.changed],
+      usage: this.#usage,
+      restarts: this.#restarts,
+    };
+  }
+
+  add(fact: AccountingFact): void {
+    if (isRestart(fact)) this.#restart(fact);
+    else this.#session(fact);
+  }
+
+  end(session: SessionRecord, cause: SyntheticCause, atMs: number): void {
+    if (session.end !== null) return;
+    closeSynthetically(session, cause, atMs);
+    this.#touched.add(session);
+    this.#letGo(session);
+  }
+
+  #restart(fact: RestartFact): void {
+    this.#restarts.push(fact);
+    const box = boxKey(fact);
+    const times = this.#restartTimes.get(box);
+    if (times === undefined) this.#restartTimes.set(box, [fact.eventAtMs]);
+    else if (!times.includes(fact.eventAtMs)) times.push(fact.eventAtMs);
+    // The rest of the box's sessions are closed in slices by the sweeper; these are in hand.
+    for (const sessions of this.#byLine.values()) for (const session of sessions) this.#applyRestarts(session);
+  }
+
+  /** A restart ends what had begun and was last heard of before it, and nothing else. */
+  #applyRestarts(session: SessionRecord): void {
+    if (session.end !== null) return;
+    const times = this.#restartTimes.get(boxKey(session));
+    if (times === undefined) return;
+    const after = times.filter((atMs) => atMs > session.startedAtMs && atMs > session.lastEventAtMs);
+    if (after.length > 0) this.end(session, 'nas-restart', Math.min(...after));
+  }
+
+  #session(fact: SessionFact): void {
+    const sessions = this.#line(fact);
+    for (const session of sessions) this.#applyRestarts(session);
+    const known = matchSession(sessions, fact);
+    const session = known ?? this.#open(fact, sessions);
+    const wasLive = known !== undefined && known.end === null;
+    const newerLive = sessions.some((other) => other !== session && other.end === null && other.epoch > session.epoch);
+    const delta = advance(session, fact, newerLive);
+    this.#touched.add(session);
+    if (session.subscriberId === null) this.#identify(session, fact);
+    this.#index(session);
+    if (session.subscriberId !== null && delta.inputOctets + delta.outputOctets + delta.sessionSeconds > 0) {
+      this.#usage.push({ subscriberId: session.subscriberId, eventAtMs: fact.eventAtMs, ...delta });
+    }
+    this.#applyRestarts(session);
+    if (known === undefined && session.end === null) this.#displace(session, sessions);
+    if (session.end === null) this.#book.acquire(session, fact.eventAtMs);
+    else if (wasLive) this.#letGo(session);
+    else if (known === undefined) this.#passThrough(session);
+  }
+
+  #open(fact: SessionFact, sessions: SessionRecord[]): SessionRecord {
+    const epoch = sessions.reduce((highest, other) => Math.max(highest, other.epoch), -1) + 1;
+    const session = newSession(fact, epoch, null);
+    sessions.push(session);
+    return session;
+  }
+
+  #identify(session: SessionRecord, fact: SessionFact): void {
+    const whose = this.#resolve(fact);
+    if (whose === 'ambiguous') session.conflict ??= 'ambiguous-identity';
+    else session.subscriberId = whose;
+  }
+
+  /**
+   * A new session proves others dead: an older one of its line, one of the same subscriber and MAC (or port, without MACs), one
+   * with its address on the same box. When the new one is the older of the two, it is the one that is over.
+   */
+  #displace(session: SessionRecord, line: readonly SessionRecord[]): void {
+    const rivals = new Map<SessionRecord, SyntheticCause>();
+    for (const other of line) rivals.set(other, 'superseded');
+    if (session.address !== null) {
+      for (const other of this.#byAddress.get(addressKey(session.routingDomain, session.address)) ?? []) {
+        if (boxKey(other) === boxKey(session)) rivals.set(other, 'superseded');
+      }
+    }
+    if (session.subscriberId !== null) {
+      for (const other of this.#bySubscriber.get(session.subscriberId) ?? []) {
+        if (sameEnd(other, session)) rivals.set(other, 'taken-over');
+      }
+    }
+    for (const [other, cause] of rivals) {
+      if (other === session || other.end !== null || session.end !== null) continue;
+      if (other.startedAtMs <= session.startedAtMs) this.end(other, cause, session.startedAtMs);
+      else this.end(session, cause, other.startedAtMs);
+    }
+  }
+
+  /** A session that came and went within the batch was still in use for a while: history shall know. */
+  #passThrough(session: SessionRecord): void {
+    if (this.#book.acquire(session, session.startedAtMs)) this.#letGo(session);
+  }
+
+  #letGo(session: SessionRecord): void {
+    const ended = this.#book.release(session, session.end!.endedAtMs, session.end!.cause);
+    if (ended === undefined) return;
+    // Somebody who was refused the address may have been sitting on it all the while.
+    for (const waiting of this.#byAddress.get(addressKey(ended.routingDomain, ended.address)) ?? []) {
+      if (
+        waiting.end === null &&
+        waiting.conflict === ADDRESS_HELD &&
+        this.#book.acquire(waiting, ended.end!.endedAtMs)
+      ) {
+        this.#touched.add(waiting);
+      }
+    }
+  }
+
+  #line(line: SessionLine): SessionRecord[] {
+    const key = lineKey(line);
+    let sessions = this.#byLine.get(key);
+    if (sessions === undefined) this.#byLine.set(key, (sessions = []));
+    return sessions;
+  }
+
+  #index(session: SessionRecord): void {
+    if (session.subscriberId !== null) setIn(this.#bySubscriber, session.subscriberId).add(session);
+    if (session.address !== null) {
+      setIn(this.#byAddress, addressKey(session.routingDomain, session.address)).add(session);
+    }
+  }
+}
+
+function setIn<K>(map: Map<K, Set<SessionRecord>>, key: K): Set<SessionRecord> {
+  let set = map.get(key);
+  if (set === undefined) map.set(key, (set = new Set()));
+  return set;
+}
+
+/** The same equipment at the subscriber's end: by MAC, or without MACs by the port of the box. */
+function sameEnd(a: SessionRecord, b: SessionRecord): boolean {
+  if (a.mac !== null && b.mac !== null) return a.mac === b.mac;
+  return (
+    a.mac === null && b.mac === null && a.nasPortId !== null && a.nasPortId === b.nasPortId && boxKey(a) === boxKey(b)
+  );
+}

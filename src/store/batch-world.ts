@@ -1,0 +1,210 @@
+/**
+ * Everything stored that a batch of facts may touch, read and locked. Enters: a transaction and the facts. Leaves: a `BatchWorld`
+ * whose rows nobody else changes until commit. Invariant: rows are locked in the order of their ids.
+ */
+import type { PoolClient } from 'pg';
+import { type AccountingFact, boxKey, isRestart, lineKey, type SessionFact } from '../domain/accounting-fact.js';
+import type { AssignmentRecord } from '../domain/assignment.js';
+import { matchSession, type SessionRecord } from '../domain/session.js';
+import type { BatchWorld, Resolve } from '../domain/session-batch.js';
+import {
+  HISTORY_SELECT,
+  type HistoryRow,
+  readHistory,
+  readSession,
+  sessionSelect,
+  type SessionRow,
+} from './session-columns.js';
+
+/** A late packet can meet a restart this old: the longest replay that NASes are known for is 25 hours. */
+const RESTART_MEMORY = '3 days';
+
+const LIVE_BY_LINE = {
+  name: 'live-by-line',
+  text: `SELECT ${sessionSelect('s')} FROM session s
+    JOIN unnest($1::text[], $2::text[], $3::text[]) AS l (nas_name, nas_box, acct_session_id)
+      ON s.nas_name = l.nas_name AND s.nas_box = l.nas_box AND s.acct_session_id = l.acct_session_id
+    ORDER BY s.id FOR UPDATE OF s`,
+};
+const CLOSED_KEYS = `SELECT k.session_id AS id, k.closed_at FROM session_key k
+  JOIN unnest($1::text[], $2::text[], $3::text[]) AS l (nas_name, nas_box, acct_session_id)
+    ON k.nas_name = l.nas_name AND k.nas_box = l.nas_box AND k.acct_session_id = l.acct_session_id
+  WHERE k.closed_at IS NOT NULL ORDER BY k.session_id FOR UPDATE OF k`;
+const CLOSED_SESSIONS = `SELECT ${HISTORY_SELECT} FROM unnest($1::bigint[], $2::timestamptz[]) AS k (id, closed_at)
+  JOIN session_history h ON h.id = k.id AND h.ended_at = k.closed_at`;
+const RIVALS = `SELECT ${sessionSelect('s')} FROM session s
+  WHERE s.id IN (SELECT id FROM session WHERE subscriber_id = ANY ($1::bigint[])
+                 UNION SELECT id FROM session WHERE address = ANY ($2::inet[]))
+    AND s.id <> ALL ($3::bigint[])
+  ORDER BY s.id FOR UPDATE OF s`;
+const ASSIGNMENTS = `SELECT a.id, a.routing_domain, host(a.address) AS address, a.subscriber_id, a.login, a.slot, a.nas_name, a.mac,
+    (extract(epoch FROM a.started_at) * 1000)::bigint AS started_at,
+    ARRAY(SELECT h.session_id FROM assignment_holder h WHERE h.assignment_id = a.id) AS holders
+  FROM assignment_open a
+  WHERE a.ended_at IS NULL AND a.kind = 'ipv4' AND a.id IN (
+    SELECT id FROM assignment_open WHERE address = ANY ($1::inet[]) AND ended_at IS NULL
+    UNION SELECT id FROM assignment_open WHERE subscriber_id = ANY ($2::bigint[]) AND ended_at IS NULL
+    UNION SELECT assignment_id FROM assignment_holder WHERE session_id = ANY ($3::bigint[]))
+  ORDER BY a.id FOR UPDATE OF a`;
+const RESTARTS = `SELECT r.nas_name, r.nas_box, (extract(epoch FROM r.event_at) * 1000)::bigint AS at FROM nas_restart r
+  JOIN unnest($1::text[], $2::text[]) AS b (nas_name, nas_box) ON r.nas_name = b.nas_name AND r.nas_box = b.nas_box
+  WHERE r.event_at > now() - interval '${RESTART_MEMORY}'`;
+
+interface AssignmentRow {
+  readonly id: number;
+  readonly routing_domain: string;
+  readonly address: string;
+  readonly subscriber_id: number | null;
+  readonly login: string;
+  readonly slot: number;
+  readonly nas_name: string;
+  readonly mac: string | null;
+  readonly started_at: number;
+  readonly holders: readonly (number | string)[];
+}
+
+/** Reads and locks what the facts may touch. */
+export async function loadWorld(
+  client: PoolClient,
+  facts: readonly AccountingFact[],
+  resolve: Resolve,
+): Promise<BatchWorld> {
+  const sessionFacts = facts.filter((fact): fact is SessionFact => !isRestart(fact));
+  const lines = new Map(sessionFacts.map((fact) => [lineKey(fact), fact]));
+  const live = (await client.query<SessionRow>({ ...LIVE_BY_LINE, values: lineColumns([...lines.values()]) })).rows.map(
+    readSession,
+  );
+  const liveByLine = new Map<string, SessionRecord[]>();
+  for (const session of live) {
+    const key = lineKey(session);
+    const present = liveByLine.get(key);
+    if (present === undefined) liveByLine.set(key, [session]);
+    else present.push(session);
+  }
+
+  const stirring = sessionFacts.filter((fact) => stirs(fact, liveByLine.get(lineKey(fact)) ?? []));
+  const restarts = await loadRestarts(client, facts);
+  if (stirring.length === 0) return { sessions: live, assignments: [], restarts };
+
+  const stirredLines = new Map(stirring.map((fact) => [lineKey(fact), fact]));
+  const closed = await loadClosed(client, [...stirredLines.values()]);
+  const sessions = [...live, ...closed];
+  const { subscriberIds, addresses } = reach(stirring, stirredLines, sessions, resolve);
+  const rivals = (await client.query<SessionRow>(RIVALS, [subscriberIds, addresses, live.map((s) => s.id)])).rows.map(
+    readSession,
+  );
+  sessions.push(...rivals);
+  const touchedIds = live.filter((s) => stirredLines.has(lineKey(s))).map((s) => s.id!);
+  const assignments = await loadAssignments(client, sessions, addresses, subscriberIds, touchedIds);
+  return { sessions, assignments, restarts };
+}
+
+/** Reads and locks sessions by id, with their rivals for the addresses they may let go of. */
+export async function loadWorldOfSessions(client: PoolClient, ids: readonly number[]): Promise<BatchWorld> {
+  const own = await client.query<SessionRow>(
+    `SELECT ${sessionSelect('s')} FROM session s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR UPDATE OF s SKIP LOCKED`,
+    [ids],
+  );
+  const sessions = own.rows.map(readSession);
+  const addresses = [...new Set(sessions.flatMap((s) => (s.address === null ? [] : [s.address])))];
+  const held = sessions.map((s) => s.id!);
+  const rivals = await client.query<SessionRow>(RIVALS, [[], addresses, held]);
+  sessions.push(...rivals.rows.map(readSession));
+  const assignments = await loadAssignments(client, sessions, addresses, [], held);
+  return { sessions, assignments, restarts: new Map() };
+}
+
+/** Whether a fact may do more than count: open, close, move, or find a session that is closed. */
+function stirs(fact: SessionFact, live: readonly SessionRecord[]): boolean {
+  if (fact.status !== 'interim') return true;
+  const match = matchSession(live, fact);
+  if (match === undefined) return true;
+  const certain = match.epoch === 0 || (fact.class !== null && match.offerId === fact.class.offerId);
+  return !certain || (fact.address !== null && fact.address !== match.address) || match.subscriberId === null;
+}
+
+function reach(
+  stirring: readonly SessionFact[],
+  lines: ReadonlyMap<string, SessionFact>,
+  sessions: readonly SessionRecord[],
+  resolve: Resolve,
+): { subscriberIds: number[]; addresses: string[] } {
+  const subscriberIds = new Set<number>();
+  const addresses = new Set<string>();
+  for (const fact of stirring) {
+    const whose = resolve(fact);
+    if (typeof whose === 'number') subscriberIds.add(whose);
+    if (fact.address !== null) addresses.add(fact.address);
+  }
+  for (const session of sessions) {
+    if (!lines.has(lineKey(session))) continue;
+    if (session.subscriberId !== null) subscriberIds.add(session.subscriberId);
+    if (session.address !== null) addresses.add(session.address);
+  }
+  return { subscriberIds: [...subscriberIds], addresses: [...addresses] };
+}
+
+async function loadClosed(client: PoolClient, lines: readonly SessionFact[]): Promise<SessionRecord[]> {
+  const keys = await client.query<{ id: number; closed_at: Date }>(CLOSED_KEYS, lineColumns(lines));
+  if (keys.rows.length === 0) return [];
+  const rows = await client.query<HistoryRow>(CLOSED_SESSIONS, [
+    keys.rows.map((k) => k.id),
+    keys.rows.map((k) => k.closed_at),
+  ]);
+  return rows.rows.map(readHistory);
+}
+
+async function loadAssignments(
+  client: PoolClient,
+  sessions: readonly SessionRecord[],
+  addresses: readonly string[],
+  subscriberIds: readonly number[],
+  sessionIds: readonly number[],
+): Promise<AssignmentRecord[]> {
+  const byId = new Map(sessions.filter((s) => s.end === null).map((s) => [s.id, s]));
+  const { rows } = await client.query<AssignmentRow>(ASSIGNMENTS, [addresses, subscriberIds, sessionIds]);
+  return rows.map((row) => {
+    const holders = new Set<SessionRecord>();
+    const otherHolderIds = new Set<number>();
+    for (const holder of row.holders) {
+      const session = byId.get(Number(holder));
+      if (session === undefined) otherHolderIds.add(Number(holder));
+      else holders.add(session);
+    }
+    return {
+      id: row.id,
+      routingDomain: row.routing_domain,
+      address: row.address,
+      subscriberId: row.subscriber_id,
+      login: row.login,
+      slot: row.slot,
+      nasName: row.nas_name,
+      mac: row.mac,
+      startedAtMs: row.started_at,
+      end: null,
+      holders,
+      otherHolderIds,
+    };
+  });
+}
+
+async function loadRestarts(client: PoolClient, facts: readonly AccountingFact[]): Promise<Map<string, number[]>> {
+  const boxes = new Map(facts.map((fact) => [boxKey(fact), fact]));
+  const { rows } = await client.query<{ nas_name: string; nas_box: string; at: number }>({
+    name: 'restarts',
+    text: RESTARTS,
+    values: [[...boxes.values()].map((b) => b.nasName), [...boxes.values()].map((b) => b.nasBox)],
+  });
+  const restarts = new Map<string, number[]>();
+  for (const row of rows) {
+    const key = boxKey({ nasName: row.nas_name, nasBox: row.nas_box });
+    const times = restarts.get(key);
+    if (times === undefined) restarts.set(key, [row.at]);
+    else times.push(row.at);
+  }
+  return restarts;
+}
+
+function lineColumns(lines: readonly SessionFact[]): string[][] {
+  return [lines.map((l) => l.nasName), lines.map((l) => l.nasBox), lines.map((l) => l.acctSessionId)];
+}

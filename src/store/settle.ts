@@ -1,0 +1,80 @@
+/**
+ * What follows from sessions that came and went, and from changed subscribers: `logged`, the end of the deleted, periods. Enters: subscriber ids.
+ * Leaves: rows brought in line. Invariants: rows that somebody else has locked are skipped and reported, never waited
+ * for; doing it again changes nothing.
+ */
+import type { Pool } from 'pg';
+import { withTransaction } from './database.js';
+
+const LOCK = `SELECT s.id FROM subscriber s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED`;
+
+const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
+  WHERE s.id = ANY ($1::bigint[]) AND s.logged <> EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
+
+const RELEASE = `UPDATE subscriber s SET released_at = now()
+  WHERE s.id = ANY ($1::bigint[]) AND s.deleted AND s.released_at IS NULL
+    AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
+
+const CLOSE_DELETED = `UPDATE period p SET closed_at = greatest(now(), p.opened_at),
+    close_reason = 'deleted' || coalesce(': ' || s.deleted_reason, '')
+  FROM subscriber s
+  WHERE s.id = ANY ($1::bigint[]) AND p.subscriber_id = s.id AND p.closed_at IS NULL
+    AND s.deleted AND s.released_at IS NOT NULL`;
+
+const CLOSE_FOR_PLAN = `UPDATE period p SET closed_at = greatest(now(), p.opened_at), close_reason = 'plan changed'
+  FROM subscriber s JOIN account a ON a.id = s.account_id
+  WHERE s.id = ANY ($1::bigint[]) AND p.subscriber_id = s.id AND p.closed_at IS NULL AND NOT s.deleted
+    AND p.plan_id IS DISTINCT FROM a.plan_id`;
+
+/** A new period begins where the last one ended, or now for somebody who came back. */
+const OPEN = `INSERT INTO period (subscriber_id, plan_id, opened_at)
+  SELECT s.id, a.plan_id, now() FROM subscriber s JOIN account a ON a.id = s.account_id
+  WHERE s.id = ANY ($1::bigint[]) AND NOT s.deleted
+    AND NOT EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL)
+  ON CONFLICT DO NOTHING`;
+
+/** @returns the subscribers that were locked by somebody else: try them again */
+export async function settleSubscribers(pool: Pool, ids: readonly number[]): Promise<number[]> {
+  const locked = await withTransaction(pool, async (client) => {
+    const { rows } = await client.query<{ id: number }>(LOCK, [ids]);
+    const mine = rows.map((row) => row.id);
+    if (mine.length > 0) {
+      for (const text of [LOGGED, RELEASE, CLOSE_DELETED, CLOSE_FOR_PLAN, OPEN]) await client.query(text, [mine]);
+    }
+    return new Set(mine);
+  });
+  const { rows } = await pool.query<{ id: number }>('SELECT id FROM subscriber WHERE id = ANY ($1::bigint[])', [
+    ids.filter((id) => !locked.has(id)),
+  ]);
+  return rows.map((row) => row.id);
+}
+
+/** Subscribers of changed accounts, for their periods. */
+export async function subscribersOfAccounts(pool: Pool, accountIds: readonly number[]): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>('SELECT id FROM subscriber WHERE account_id = ANY ($1::bigint[])', [
+    accountIds,
+  ]);
+  return rows.map((row) => row.id);
+}
+
+/**
+ * Whoever a crash left unsettled.
+ * @param limit at most this many, so that a sweep stays short
+ */
+export async function findUnsettled(pool: Pool, limit: number): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>(
+    `(SELECT s.id FROM subscriber s WHERE s.logged AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
+     UNION (SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
+     UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
+              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
+     UNION (SELECT s.id FROM period p JOIN subscriber s ON s.id = p.subscriber_id
+            WHERE p.closed_at IS NULL AND s.deleted AND s.released_at IS NOT NULL LIMIT $1)
+     UNION (SELECT s.id FROM subscriber s WHERE NOT s.deleted
+              AND NOT EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL) LIMIT $1)
+     UNION (SELECT s.id FROM period p JOIN subscriber s ON s.id = p.subscriber_id JOIN account a ON a.id = s.account_id
+            WHERE p.closed_at IS NULL AND NOT s.deleted AND p.plan_id IS DISTINCT FROM a.plan_id LIMIT $1)
+     LIMIT $1`,
+    [limit],
+  );
+  return rows.map((row) => row.id);
+}

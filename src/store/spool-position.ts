@@ -1,0 +1,50 @@
+/**
+ * How far a spool has been applied. Enters: a spool's UUID and positions. Leaves: the row that is written in the transaction of
+ * the batch itself. Invariant: a position never goes back.
+ */
+import type { Pool, PoolClient } from 'pg';
+
+export interface StoredPosition {
+  readonly segment: number;
+  readonly offset: number;
+}
+
+interface PositionRow {
+  readonly segment: number;
+  readonly byte_offset: number;
+}
+
+/** The position as committed, or undefined for a spool that this database has never seen. */
+export async function readPosition(pool: Pool, spoolUuid: string): Promise<StoredPosition | undefined> {
+  const { rows } = await pool.query<PositionRow>(
+    'SELECT segment, byte_offset FROM spool_position WHERE spool_uuid = $1',
+    [spoolUuid],
+  );
+  return rows[0] && { segment: rows[0].segment, offset: rows[0].byte_offset };
+}
+
+/** The position under lock, so that after an ambiguous COMMIT nobody is in between. */
+export async function lockPosition(client: PoolClient, spoolUuid: string): Promise<StoredPosition | undefined> {
+  const { rows } = await client.query<PositionRow>({
+    name: 'lock-position',
+    text: 'SELECT segment, byte_offset FROM spool_position WHERE spool_uuid = $1 FOR UPDATE',
+    values: [spoolUuid],
+  });
+  return rows[0] && { segment: rows[0].segment, offset: rows[0].byte_offset };
+}
+
+export async function writePosition(
+  client: PoolClient,
+  spoolUuid: string,
+  instance: string,
+  position: StoredPosition,
+  sequence: number,
+): Promise<void> {
+  await client.query({
+    name: 'write-position',
+    text: `INSERT INTO spool_position (spool_uuid, instance, segment, byte_offset, sequence) VALUES ($1, $2, $3, $4, $5)
+      ON CONFLICT (spool_uuid) DO UPDATE SET instance = $2, segment = $3, byte_offset = $4, sequence = $5, updated_at = now()
+      WHERE (spool_position.segment, spool_position.byte_offset) < ($3, $4)`,
+    values: [spoolUuid, instance, position.segment, position.offset, sequence],
+  });
+}

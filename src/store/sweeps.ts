@@ -1,0 +1,218 @@
+/**
+ * What only time does, as single statements. Enters: limits from conf. Leaves: changed rows and how many. Invariants: every sweep is
+ * bounded and can run again at once; no address becomes free for others before every instance is past the instant at which
+ * it was taken away.
+ */
+import type { Pool } from 'pg';
+import { foldEnds } from '../domain/session-batch.js';
+import type { SyntheticCause } from '../domain/session.js';
+import { saveOutcome } from './batch-outcome.js';
+import { loadWorldOfSessions } from './batch-world.js';
+import { withTransaction } from './database.js';
+
+/**
+ * Before this instant every instance has seen every change and applied every fact. An instance that stopped in order, or was not heard of
+ * for longer than the outage horizon, offers nothing and does not count.
+ */
+const CAUGHT_UP = `(SELECT coalesce(min(caught_up_at), now()) FROM instance
+  WHERE stopped_at IS NULL AND heartbeat_at > now() - make_interval(hours => $1::int))`;
+
+/** Offers whose session never began go back, and stay their owner's for next time. */
+export async function expireOffers(pool: Pool, horizonHours: number, limit: number): Promise<number> {
+  const result = await pool.query(
+    `UPDATE pool_address a SET state = 'free', since = now(), until_at = NULL, instance = NULL, offer_id = NULL
+     WHERE (a.routing_domain, a.address) IN (
+       SELECT routing_domain, address FROM pool_address
+       WHERE state = 'offered' AND until_at < now() AND until_at < ${CAUGHT_UP} LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+    [horizonHours, limit],
+  );
+  return result.rowCount ?? 0;
+}
+
+/** Quarantine that is over. */
+export async function endQuarantine(pool: Pool, horizonHours: number, limit: number): Promise<number> {
+  const result = await pool.query(
+    `UPDATE pool_address a SET state = 'free', until_at = NULL
+     WHERE (a.routing_domain, a.address) IN (
+       SELECT routing_domain, address FROM pool_address
+       WHERE state = 'quarantined' AND until_at <= now() AND since < ${CAUGHT_UP} LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+    [horizonHours, limit],
+  );
+  return result.rowCount ?? 0;
+}
+
+/** Of every pool this share of addresses, at least one, is kept free of owners, for people who have no address yet. */
+const CLEAN_SHARE = 0.05;
+
+/**
+ * Takes the longest unused addresses from owners who stay away, where a pool runs short of addresses without owner. They go through
+ * quarantine, so that no instance that still remembers the owner can give them to two.
+ */
+export async function breakSticky(pool: Pool, limit: number): Promise<number> {
+  const result = await pool.query(
+    `WITH short AS (
+       SELECT pool_id, greatest(1, ceil(count(*) * ${CLEAN_SHARE}))::bigint
+         - count(*) FILTER (WHERE subscriber_id IS NULL AND state IN ('free', 'quarantined')) AS missing
+       FROM pool_address GROUP BY pool_id),
+     taken AS (
+       UPDATE pool_address a SET state = 'quarantined', since = now(), until_at = now(), subscriber_id = NULL, slot = NULL
+       FROM (SELECT p.routing_domain, p.address, p.subscriber_id AS owner FROM short s CROSS JOIN LATERAL (
+               SELECT routing_domain, address, subscriber_id FROM pool_address
+               WHERE pool_id = s.pool_id AND state = 'free' AND subscriber_id IS NOT NULL
+               ORDER BY since LIMIT least(s.missing, $1) FOR UPDATE SKIP LOCKED) p WHERE s.missing > 0) o
+       WHERE a.routing_domain = o.routing_domain AND a.address = o.address RETURNING o.owner)
+     INSERT INTO change_feed (kind, ref) SELECT DISTINCT 'address', owner FROM taken`,
+    [limit],
+  );
+  return result.rowCount ?? 0;
+}
+
+export interface SilenceRules {
+  readonly suspectIntervals: number;
+  readonly silenceIntervals: number;
+  readonly nasSilenceIntervals: number;
+  /** Nobody is silent before we have listened ourselves, ms since 1970. */
+  readonly listeningSinceMs: number;
+}
+
+/** A NAS that asks for updates more often than this is measured against this, s: the shortest that RFC 2869 §5.16 allows. */
+const SHORTEST_INTERVAL_SECONDS = 60;
+
+/**
+ * Sessions that have been silent for some intervals of their box, while the box itself speaks. The interval is the one that the box really
+ * uses: the median of the last gaps of its sessions. The silence of a whole box is an outage, and finds nobody.
+ */
+const SILENT = `WITH measured AS (
+    SELECT nas_name, nas_box, max(last_received_at) AS heard_at,
+      greatest(percentile_disc(0.5) WITHIN GROUP (ORDER BY interim_seconds), ${SHORTEST_INTERVAL_SECONDS}) AS seconds
+    FROM session WHERE interim_count > 0 AND interim_seconds IS NOT NULL GROUP BY nas_name, nas_box)
+  SELECT s.id, s.last_event_at FROM session s
+  JOIN measured m ON m.nas_name = s.nas_name AND m.nas_box = s.nas_box
+  LEFT JOIN nas n ON n.name = s.nas_name
+  WHERE s.interim_count > 0
+    AND greatest(s.last_received_at, to_timestamp($1::float8 / 1000.0)) < now() - make_interval(secs => $2 * m.seconds)
+    AND greatest(m.heard_at, n.last_accounting_at) > now() - make_interval(secs => $3 * m.seconds)`;
+
+/** Marks the silent as suspect; a sign of life clears it when it is applied. */
+export async function markSuspects(pool: Pool, rules: SilenceRules, limit: number): Promise<number> {
+  const result = await pool.query(
+    `UPDATE session SET suspect = true WHERE id IN (SELECT id FROM (${SILENT} AND NOT s.suspect LIMIT $4) AS silent) AND NOT suspect`,
+    [rules.listeningSinceMs, rules.suspectIntervals, rules.nasSilenceIntervals, limit],
+  );
+  return result.rowCount ?? 0;
+}
+
+/** @returns the sessions to close and when each was last heard of, ms since 1970 */
+export async function findSilent(
+  pool: Pool,
+  rules: SilenceRules,
+  limit: number,
+): Promise<{ id: number; lastEventAtMs: number }[]> {
+  const { rows } = await pool.query<{ id: number; at: number }>(
+    `SELECT id, (extract(epoch FROM last_event_at) * 1000)::bigint AS at FROM (${SILENT} LIMIT $4) AS silent`,
+    [rules.listeningSinceMs, rules.silenceIntervals, rules.nasSilenceIntervals, limit],
+  );
+  return rows.map((row) => ({ id: row.id, lastEventAtMs: row.at }));
+}
+
+/** Restarts whose sessions are not all closed yet. */
+export async function findRestarts(
+  pool: Pool,
+): Promise<{ nasName: string; nasBox: string; eventAtMs: number; kind: string }[]> {
+  const { rows } = await pool.query<{ nas_name: string; nas_box: string; at: number; kind: string }>(
+    `SELECT nas_name, nas_box, (extract(epoch FROM event_at) * 1000)::bigint AS at, kind FROM nas_restart
+     WHERE closed_through_at IS NULL ORDER BY event_at LIMIT 1000`,
+  );
+  return rows.map((row) => ({ nasName: row.nas_name, nasBox: row.nas_box, eventAtMs: row.at, kind: row.kind }));
+}
+
+/** Some sessions that a restart ended. */
+export async function findRestarted(
+  pool: Pool,
+  restart: { readonly nasName: string; readonly nasBox: string; readonly eventAtMs: number },
+  limit: number,
+): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>(
+    `SELECT id FROM session WHERE nas_name = $1 AND nas_box = $2
+       AND started_at < to_timestamp($3::float8 / 1000.0) AND last_event_at < to_timestamp($3::float8 / 1000.0) LIMIT $4`,
+    [restart.nasName, restart.nasBox, restart.eventAtMs, limit],
+  );
+  return rows.map((row) => row.id);
+}
+
+export async function finishRestart(
+  pool: Pool,
+  restart: { readonly nasName: string; readonly nasBox: string; readonly eventAtMs: number; readonly kind: string },
+): Promise<void> {
+  await pool.query(
+    `UPDATE nas_restart SET closed_through_at = now()
+     WHERE nas_name = $1 AND nas_box = $2 AND event_at = to_timestamp($3::float8 / 1000.0) AND kind = $4`,
+    [restart.nasName, restart.nasBox, restart.eventAtMs, restart.kind],
+  );
+}
+
+/**
+ * Closes sessions without a Stop, if they are as they were when they were found.
+ * @param heardBeforeMs a session with a later sign of life is left alone
+ * @returns subscribers to settle, and how many sessions were closed
+ */
+export async function closeSessions(
+  pool: Pool,
+  ids: readonly number[],
+  cause: SyntheticCause,
+  end: { readonly heardBeforeMs: number; readonly atMs: number | 'last-event' },
+): Promise<{ subscriberIds: number[]; closed: number }> {
+  return withTransaction(pool, async (client) => {
+    const world = await loadWorldOfSessions(client, ids);
+    const wanted = new Set(ids);
+    const ending = world.sessions.filter((s) => wanted.has(s.id!) && s.lastEventAtMs < end.heardBeforeMs);
+    const outcome = foldEnds(
+      world,
+      ending.map((session) => ({ session, cause, atMs: end.atMs === 'last-event' ? session.lastEventAtMs : end.atMs })),
+    );
+    return { subscriberIds: await saveOutcome(client, outcome, null), closed: ending.length };
+  });
+}
+
+export interface Retention {
+  readonly sessionKeyDays: number;
+  readonly changeFeedHours: number;
+  readonly historyMonths: number;
+  readonly partitionsAhead: number;
+}
+
+/** Deletes what nobody can ask for any more, in slices. @returns rows deleted; call again while it is `limit` or more */
+export async function prune(pool: Pool, retention: Retention, limit: number): Promise<number> {
+  const slice = async (table: string, where: string, value: number): Promise<number> => {
+    const result = await pool.query(
+      `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${table} WHERE ${where} LIMIT $2))`,
+      [value, limit],
+    );
+    return result.rowCount ?? 0;
+  };
+  const deleted = [
+    await slice('change_feed', 'at < now() - make_interval(hours => $1::int)', retention.changeFeedHours),
+    await slice('session_key', 'closed_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
+    await slice('nas_restart', 'event_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
+  ];
+  return Math.max(...deleted);
+}
+
+const PARTITIONED = ['session_history', 'assignment', 'subscriber_event'];
+
+/** Makes the months ahead and drops whole months past retention. @returns names dropped */
+export async function rollPartitions(pool: Pool, retention: Retention): Promise<string[]> {
+  await pool.query('SELECT sluice_make_partitions($1)', [retention.partitionsAhead]);
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+     WHERE p.relname = ANY ($1) AND c.relname ~ '_[0-9]{6}$'
+       AND to_date(right(c.relname, 6), 'YYYYMM') < (date_trunc('month', now()) - make_interval(months => $2::int))::date`,
+    [PARTITIONED, retention.historyMonths],
+  );
+  for (const row of rows) await pool.query(`DROP TABLE ${pgIdentifier(row.name)}`);
+  return rows.map((row) => row.name);
+}
+
+function pgIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

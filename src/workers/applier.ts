@@ -1,0 +1,305 @@
+/**
+ * From the spool to PostgreSQL. Enters: durable records, in order. Leaves: sessions, assignments, periods, and the position, in one
+ * transaction per batch. Invariants: a record is applied or set aside, never skipped; nothing is applied twice after a lost answer to
+ * COMMIT, because the position is read again under lock; one bad record never blocks the rest.
+ */
+import type { Pool, PoolClient } from 'pg';
+import type { Logger } from 'pino';
+import type { AccountingFact, ClassEvidence } from '../domain/accounting-fact.js';
+import { decodeGrant, type Grant } from '../domain/grant.js';
+import { foldBatch, type Resolve } from '../domain/session-batch.js';
+import { accountingFact, decodeAccountingRecord, RecordKind } from '../handlers/accounting-record.js';
+import type { Packet } from '../radius/packet.js';
+import { comparePositions, type Position } from '../spool/position.js';
+import type { CorruptRegion, SpoolReader, SpoolRecord } from '../spool/reader.js';
+import type { Spool } from '../spool/spool.js';
+import { BatchConflictError, saveOutcome } from '../store/batch-outcome.js';
+import { loadWorld } from '../store/batch-world.js';
+import { classifyDatabaseError, withTransaction } from '../store/database.js';
+import { applyGrants } from '../store/grants.js';
+import { insertSetAside, type SetAsideRecord } from '../store/set-aside-insert.js';
+import { lockPosition, readPosition, writePosition } from '../store/spool-position.js';
+
+/** Bytes of one batch at most: 500 records of the largest packet. */
+const MAX_BATCH_BYTES = 2 * 1024 * 1024;
+/** First pause after the database was not to be reached, ms. */
+const FIRST_PAUSE_MS = 100;
+/** Conflicts with another server before the batch is taken apart: each means that the other one made progress. */
+const MAX_CONFLICTS = 20;
+/** Damaged regions that wait for the next batch; more are counted and stay in the kept segment files. */
+const MAX_CORRUPT_WAITING = 1000;
+
+export interface ApplierDeps {
+  readonly spool: Spool;
+  readonly pool: Pool;
+  readonly instance: string;
+  readonly resolve: Resolve;
+  readonly readClass: (packet: Packet) => ClassEvidence | null;
+  /** Subscribers whose sessions came or went, after the commit. */
+  readonly onSettled: (subscriberIds: readonly number[]) => void;
+  /** A restart was applied: its sessions are to be closed. */
+  readonly onRestart: () => void;
+  readonly log: Logger;
+  readonly batchRecords: number;
+  readonly retryMaxMs: number;
+}
+
+export interface ApplierStatus {
+  readonly appliedRecords: number;
+  readonly appliedSequence: number;
+  readonly batches: number;
+  readonly conflicts: number;
+  readonly setAside: number;
+  readonly databaseAvailable: boolean;
+}
+
+export class Applier {
+  readonly #deps: ApplierDeps;
+  readonly #stopping = new AbortController();
+  readonly #corrupt: SetAsideRecord[] = [];
+  readonly #status = {
+    appliedRecords: 0,
+    appliedSequence: 0,
+    batches: 0,
+    conflicts: 0,
+    setAside: 0,
+    databaseAvailable: true,
+  };
+  #reader: SpoolReader | undefined;
+  #running: Promise<void> | undefined;
+  #waiting: (() => void)[] = [];
+
+  constructor(deps: ApplierDeps) {
+    this.#deps = deps;
+  }
+
+  get status(): ApplierStatus {
+    return this.#status;
+  }
+
+  /** Damaged bytes that the spool came across: they are set aside with the next batch. */
+  noteCorrupt(region: CorruptRegion): void {
+    if (this.#corrupt.length >= MAX_CORRUPT_WAITING) return;
+    this.#corrupt.push({
+      segment: region.segment,
+      offset: region.offset,
+      receivedAtMs: null,
+      nasName: null,
+      reason: 'spool-damage',
+      detail: region.reason,
+      payload: Buffer.from(region.bytes),
+    });
+  }
+
+  /** Begins where the database says. Resolves once running; the database has to be there for this. */
+  async start(): Promise<void> {
+    const { spool, pool } = this.#deps;
+    const stored = await readPosition(pool, spool.uuid);
+    if (stored !== undefined) spool.setApplied(stored);
+    this.#reader = spool.reader(stored ?? 'start');
+    this.#running = this.#run(this.#reader);
+  }
+
+  /** Resolves when everything that was durable at the call has been applied, or the applier stops. */
+  async caughtUp(): Promise<void> {
+    const { syncedSequence } = await this.#deps.spool.status();
+    while (this.#status.appliedSequence < syncedSequence && !this.#stopping.signal.aborted) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** Finishes the batch in hand and stops; what is left stays in the spool. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake();
+    await this.#running;
+    await this.#reader?.close();
+  }
+
+  async #run(reader: SpoolReader): Promise<void> {
+    const { batchRecords, log } = this.#deps;
+    const signal = this.#stopping.signal;
+    // What the position already covers counts as applied.
+    const status = await this.#deps.spool.status();
+    this.#status.appliedSequence = status.syncedSequence - status.backlogRecords;
+    while (!signal.aborted) {
+      try {
+        const records = await reader.readBatch({ maxRecords: batchRecords, maxBytes: MAX_BATCH_BYTES });
+        if (records.length > 0) await this.#apply(records);
+        else await reader.waitForRecords(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        log.error({ err: error }, 'the spool could not be read; trying again');
+        await this.#pause(this.#deps.retryMaxMs);
+      }
+    }
+  }
+
+  /** Returns when the records are applied or set aside, however long the database is away; or when stopping. */
+  async #apply(records: readonly SpoolRecord[]): Promise<void> {
+    let pauseMs = FIRST_PAUSE_MS;
+    let conflicts = 0;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await this.#applyOnce(records, undefined);
+        this.#available();
+        return;
+      } catch (error) {
+        const kind =
+          error instanceof BatchConflictError || isUniqueViolation(error) ? 'conflict' : classifyDatabaseError(error);
+        if (kind === 'unreachable') {
+          this.#unavailable(error);
+          await this.#pause(pauseMs);
+          pauseMs = Math.min(pauseMs * 2, this.#deps.retryMaxMs);
+          continue;
+        }
+        if (kind !== 'permanent' && conflicts < MAX_CONFLICTS) {
+          conflicts += 1;
+          this.#status.conflicts += 1;
+          await this.#pause(Math.random() * 10 * conflicts);
+          continue;
+        }
+        if (records.length === 1) return this.#setAside(records[0]!, error);
+        const middle = records.length >> 1;
+        await this.#apply(records.slice(0, middle));
+        return this.#apply(records.slice(middle));
+      }
+    }
+  }
+
+  async #setAside(record: SpoolRecord, error: unknown): Promise<void> {
+    const reason = error instanceof Error && 'code' in error ? `database-${String(error.code)}` : 'apply-failed';
+    this.#deps.log.error({ err: error, position: record.position }, 'a record could not be applied and is set aside');
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        return await this.#applyOnce([record], reason);
+      } catch (again) {
+        this.#unavailable(again);
+        await this.#pause(pauseMs);
+        pauseMs = Math.min(pauseMs * 2, this.#deps.retryMaxMs);
+      }
+    }
+  }
+
+  /** @param givenUp why the single record is set aside instead of applied */
+  async #applyOnce(records: readonly SpoolRecord[], givenUp: string | undefined): Promise<void> {
+    const { pool, spool, instance } = this.#deps;
+    const last = records.at(-1)!;
+    const corrupt = this.#corrupt.slice();
+    let setAside = 0;
+    let restarted = false;
+    const settled = await withTransaction(pool, async (client) => {
+      const stored = await lockPosition(client, spool.uuid);
+      const fresh = stored === undefined ? records : records.filter((r) => comparePositions(r.position, stored) >= 0);
+      const work =
+        givenUp === undefined
+          ? this.#decode(fresh)
+          : { ...NOTHING, setAside: fresh.map((r) => asSetAside(r, givenUp)) };
+      setAside = work.setAside.length + corrupt.length;
+      restarted = work.facts.some((fact) => fact.status === 'on' || fact.status === 'off');
+      if (setAside > 0) await insertSetAside(client, instance, spool.uuid, [...corrupt, ...work.setAside]);
+      await applyGrants(client, instance, work.grants);
+      const changed = await this.#fold(client, work.facts);
+      await writePosition(client, spool.uuid, instance, last.nextPosition, last.sequence);
+      return changed;
+    });
+    this.#corrupt.splice(0, corrupt.length);
+    this.#status.setAside += setAside;
+    this.#committed(records.length, last.nextPosition, last.sequence);
+    if (settled.length > 0) this.#deps.onSettled(settled);
+    if (restarted) this.#deps.onRestart();
+  }
+
+  async #fold(client: PoolClient, facts: readonly AccountingFact[]): Promise<number[]> {
+    if (facts.length === 0) return [];
+    const world = await loadWorld(client, facts, this.#deps.resolve);
+    return saveOutcome(client, foldBatch(world, facts, this.#deps.resolve), this.#deps.instance);
+  }
+
+  #decode(records: readonly SpoolRecord[]): Work {
+    const work: Work = { facts: [], grants: [], setAside: [] };
+    for (const record of records) {
+      if (record.kind === RecordKind.grant) {
+        const grant = decodeGrant(record.payload);
+        if (grant === undefined) work.setAside.push(asSetAside(record, 'grant-unreadable'));
+        else work.grants.push(grant);
+      } else if (record.kind === RecordKind.accounting) {
+        const decoded = decodeAccountingRecord(record.payload);
+        const fact =
+          'fault' in decoded ? undefined : accountingFact(decoded, record.receivedAtMs, this.#deps.readClass);
+        if (fact !== undefined) work.facts.push(fact);
+        else work.setAside.push(asSetAside(record, 'fault' in decoded ? decoded.fault : 'accounting-incomplete'));
+      } else {
+        work.setAside.push(asSetAside(record, 'record-kind'));
+      }
+    }
+    return work;
+  }
+
+  #committed(records: number, position: Position, sequence: number): void {
+    this.#status.appliedRecords += records;
+    this.#status.appliedSequence = sequence;
+    this.#status.batches += 1;
+    this.#deps.spool.setApplied(position);
+    this.#wake();
+  }
+
+  #unavailable(error: unknown): void {
+    if (this.#status.databaseAvailable) {
+      this.#deps.log.error({ err: error }, 'PostgreSQL is not to be reached: answers go on, facts wait in the spool');
+    }
+    this.#status.databaseAvailable = false;
+  }
+
+  #available(): void {
+    if (!this.#status.databaseAvailable) this.#deps.log.info('PostgreSQL is back: applying what waited in the spool');
+    this.#status.databaseAvailable = true;
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #pause(ms: number): Promise<void> {
+    const signal = this.#stopping.signal;
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done);
+    });
+  }
+}
+
+interface Work {
+  readonly facts: AccountingFact[];
+  readonly grants: Grant[];
+  readonly setAside: SetAsideRecord[];
+}
+
+const NOTHING = { facts: [], grants: [] };
+
+function asSetAside(record: SpoolRecord, reason: string): SetAsideRecord {
+  const decoded = record.kind === RecordKind.accounting ? decodeAccountingRecord(record.payload) : undefined;
+  return {
+    segment: record.position.segment,
+    offset: record.position.offset,
+    receivedAtMs: record.receivedAtMs,
+    nasName: decoded === undefined || 'fault' in decoded ? null : decoded.nasName,
+    reason,
+    detail: null,
+    payload: Buffer.from(record.payload),
+  };
+}
+
+/** SQLSTATE unique_violation: another server stored the same address or key between our reading and our writing. */
+function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '23505';
+}

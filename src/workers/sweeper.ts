@@ -1,0 +1,175 @@
+/**
+ * What only time does: restarts closed in slices, silence, offers and quarantine that end, retention. Enters: the clock and conf. Leaves:
+ * changed rows. Invariants: one instance sweeps at a time (a session lock), each sweep is bounded, and every job can be
+ * called directly.
+ */
+import type { Pool, PoolClient } from 'pg';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.js';
+import { lockSweeper } from '../store/instances.js';
+import {
+  breakSticky,
+  closeSessions,
+  endQuarantine,
+  expireOffers,
+  findRestarted,
+  findRestarts,
+  findSilent,
+  finishRestart,
+  markSuspects,
+  prune,
+  type Retention,
+  rollPartitions,
+  type SilenceRules,
+} from '../store/sweeps.js';
+import { Loop } from './loop.js';
+import type { Settler } from './settler.js';
+
+/** Rows that one statement of a sweep touches at most: some ten milliseconds. */
+const SLICE = 500;
+const ADDRESS_INTERVAL_MS = 500;
+const RESTART_INTERVAL_MS = 2000;
+const SILENCE_INTERVAL_MS = 15_000;
+const SETTLE_INTERVAL_MS = 30_000;
+const RETENTION_INTERVAL_MS = 600_000;
+/** Slices of one run, so that a run ends and `stop` is heard. */
+const SLICES_PER_RUN = 100;
+
+export interface SweeperDeps {
+  readonly pool: Pool;
+  readonly config: Pick<Config, 'sessions' | 'addresses' | 'history' | 'changeFeed'>;
+  readonly settler: Settler;
+  readonly log: Logger;
+  /** Since when this process listens, ms since 1970. */
+  readonly listeningSinceMs: number;
+  /** Whether this instance has applied what it acknowledged: silence is judged only then. */
+  readonly isCaughtUp: () => boolean;
+}
+
+export class Sweeper {
+  readonly #deps: SweeperDeps;
+  readonly #loops: readonly Loop[];
+  readonly #restarts: Loop;
+  #leader: PoolClient | undefined;
+  #electing: Promise<boolean> | undefined;
+
+  constructor(deps: SweeperDeps) {
+    this.#deps = deps;
+    const loop = (name: string, intervalMs: number, run: () => Promise<boolean | void>): Loop =>
+      new Loop({ name, intervalMs, log: deps.log, run: async () => ((await this.#leads()) ? run() : undefined) });
+    this.#restarts = loop('restarts', RESTART_INTERVAL_MS, () => this.closeRestarted());
+    this.#loops = [
+      this.#restarts,
+      loop('addresses', ADDRESS_INTERVAL_MS, () => this.sweepAddresses()),
+      loop('silence', SILENCE_INTERVAL_MS, () => this.closeSilent()),
+      loop('settle', SETTLE_INTERVAL_MS, () => deps.settler.sweep()),
+      loop('retention', RETENTION_INTERVAL_MS, () => this.prune()),
+    ];
+  }
+
+  start(): void {
+    for (const loop of this.#loops) loop.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+    this.#leader?.release(true);
+    this.#leader = undefined;
+  }
+
+  /** A restart was applied: its sessions need not wait for the next round. */
+  noteRestart(): void {
+    this.#restarts.wake();
+  }
+
+  /** Closes what restarts ended, some hundred sessions at a time and without locking others. */
+  async closeRestarted(): Promise<boolean> {
+    const restarts = await findRestarts(this.#deps.pool);
+    for (const restart of restarts) {
+      for (let slice = 0; slice < SLICES_PER_RUN; slice++) {
+        const ids = await findRestarted(this.#deps.pool, restart, SLICE);
+        if (ids.length === 0) {
+          await finishRestart(this.#deps.pool, restart);
+          break;
+        }
+        const { closed } = await this.#close(ids, 'nas-restart', restart.eventAtMs, restart.eventAtMs);
+        // All of the slice is in the hands of an applier at this moment: the next round looks again.
+        if (closed === 0) return false;
+      }
+    }
+    return restarts.length > 0;
+  }
+
+  async closeSilent(): Promise<boolean> {
+    if (!this.#deps.isCaughtUp()) return false;
+    const { sessions } = this.#deps.config;
+    const rules: SilenceRules = { ...sessions, listeningSinceMs: this.#deps.listeningSinceMs };
+    await markSuspects(this.#deps.pool, rules, SLICE * 10);
+    const silent = await findSilent(this.#deps.pool, rules, SLICE);
+    if (silent.length === 0) return false;
+    const latestMs = Math.max(...silent.map((s) => s.lastEventAtMs));
+    const { closed } = await this.#close(
+      silent.map((s) => s.id),
+      'silence',
+      latestMs + 1,
+      'last-event',
+    );
+    return closed === SLICE;
+  }
+
+  async sweepAddresses(): Promise<boolean> {
+    const { pool, config } = this.#deps;
+    const hours = config.addresses.outageHorizonHours;
+    const freed = (await expireOffers(pool, hours, SLICE)) + (await endQuarantine(pool, hours, SLICE));
+    await breakSticky(pool, SLICE);
+    return freed >= SLICE;
+  }
+
+  async prune(): Promise<boolean> {
+    const { pool, config } = this.#deps;
+    const retention: Retention = {
+      sessionKeyDays: config.sessions.sessionKeyDays,
+      changeFeedHours: config.changeFeed.retentionHours,
+      historyMonths: config.history.retentionMonths,
+      partitionsAhead: config.history.partitionsAheadMonths,
+    };
+    const dropped = await rollPartitions(pool, retention);
+    if (dropped.length > 0) this.#deps.log.info({ partitions: dropped }, 'dropped history past its retention');
+    return (await prune(pool, retention, SLICE * 10)) >= SLICE * 10;
+  }
+
+  async #close(
+    ids: readonly number[],
+    cause: 'nas-restart' | 'silence',
+    heardBeforeMs: number,
+    atMs: number | 'last-event',
+  ): Promise<{ closed: number }> {
+    const { subscriberIds, closed } = await closeSessions(this.#deps.pool, ids, cause, { heardBeforeMs, atMs });
+    this.#deps.settler.note(subscriberIds);
+    return { closed };
+  }
+
+  /** Whether this instance sweeps; asks for the lock when nobody has it. */
+  async #leads(): Promise<boolean> {
+    if (this.#leader !== undefined) return true;
+    this.#electing ??= this.#elect().finally(() => (this.#electing = undefined));
+    return this.#electing;
+  }
+
+  async #elect(): Promise<boolean> {
+    const client = await this.#deps.pool.connect();
+    const lost = (): void => {
+      if (this.#leader === client) this.#leader = undefined;
+    };
+    client.once('error', lost);
+    client.once('end', lost);
+    if (await lockSweeper(client).catch(() => false)) {
+      this.#leader = client;
+      return true;
+    }
+    client.off('error', lost);
+    client.off('end', lost);
+    client.release();
+    return false;
+  }
+}
