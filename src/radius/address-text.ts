@@ -51,3 +51,18 @@ export function parseIpv6(text: string): Buffer | undefined {
   after.forEach((group, index) => octets.writeUInt16BE(parseInt(group, 16), 16 - (after.length - index) * 2));
   return octets;
 }
+
+/** IPv4 or IPv6 text by the number of octets; undefined for any other number. */
+export function addressText(octets: Uint8Array, offset: number, count: number): string | undefined {
+  if (count === 4) return formatIpv4(octets, offset);
+  return count === 16 ? formatIpv6(octets, offset) : undefined;
+}
+
+/** `prefix/length` of a reserved octet, a length and 0 to 16 octets (RFC 3162 §2.3, RFC 4818 §3); undefined if malformed. */
+export function ipv6PrefixText(value: Buffer): string | undefined {
+  if (value.length < 2 || value.length > 18 || value[1]! > 128) return undefined;
+  if ((value.length - 2) * 8 < value[1]!) return undefined;
+  const prefix = Buffer.alloc(16);
+  value.copy(prefix, 0, 2);
+  return `${formatIpv6(prefix)}/${value[1]!}`;
+}

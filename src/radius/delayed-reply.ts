@@ -3,7 +3,7 @@
 // Invariant: never early; bounded: beyond the bound the newest is refused, because sending an older one early would reward
 // whoever floods; one timer for all, running only while something is held.
 
-/** Least delay, ms: RFC-independent practice; with 1 s a NAS guesses no faster than once a second per session. */
+/** Least delay, ms: whoever guesses passwords gets one answer per second and session. */
 export const defaultMinDelayMs = 1_000;
 /** Most added on top, ms. */
 export const defaultJitterMs = 500;

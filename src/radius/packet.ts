@@ -4,7 +4,7 @@
 // throws for any content; octets after `length` are padding and never looked at.
 
 import { isUtf8 } from 'node:buffer';
-import { formatIpv4, formatIpv6 } from './address-text.js';
+import { addressText, ipv6PrefixText } from './address-text.js';
 import { Attribute } from './attribute-number.js';
 import { standardVendorFormat, vendorSubAttributes, type VendorFormat } from './vendor-format.js';
 
@@ -237,19 +237,4 @@ export function attributeText(bytes: Buffer, start: number, end: number): string
       ? bytes.toString('latin1', start, last)
       : bytes.toString('utf8', start, last);
   return hasNul ? text.replaceAll('\0', '\ufffd') : text;
-}
-
-/** IPv4 or IPv6 text by the number of octets; undefined for any other number. */
-export function addressText(bytes: Buffer, offset: number, octets: number): string | undefined {
-  if (octets === 4) return formatIpv4(bytes, offset);
-  return octets === 16 ? formatIpv6(bytes, offset) : undefined;
-}
-
-/** `prefix/length` of a reserved octet, a length and 0 to 16 octets (RFC 3162 §2.3, RFC 4818 §3); undefined if malformed. */
-export function ipv6PrefixText(value: Buffer): string | undefined {
-  if (value.length < 2 || value.length > 18 || value[1]! > 128) return undefined;
-  if ((value.length - 2) * 8 < value[1]!) return undefined;
-  const prefix = Buffer.alloc(16);
-  value.copy(prefix, 0, 2);
-  return `${formatIpv6(prefix)}/${value[1]!}`;
 }
