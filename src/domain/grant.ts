@@ -3,9 +3,6 @@
 
 import { formatIpv4Address, parseIpv4Address } from './ipv4-address.js';
 
-/** Kind of the spool record that carries a grant. */
-export const GRANT_RECORD_KIND = 3;
-
 /** An address of the reserve that an Accept promises to one slot of one subscriber until an instant. */
 export interface Grant {
   /** Unique among all instances; below 2^48. */

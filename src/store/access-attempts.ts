@@ -1,0 +1,183 @@
+// Enters: how each Access-Request was answered. Leaves: rows of access_attempt, few and bounded, for people who ask why somebody
+// is off. Invariants: answering never waits for this; equal answers within ten seconds are one row with a count; what comes
+// faster than it can be kept is dropped and counted.
+
+import type { Pool } from 'pg';
+import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
+import { formatIpv4Address } from '../domain/ipv4-address.js';
+
+/** One answer. */
+export interface AccessAttempt {
+  /** Our clock, ms since 1970. */
+  readonly atMs: number;
+  readonly login: string | undefined;
+  /** Canonical. */
+  readonly mac: string | undefined;
+  readonly nasName: string;
+  readonly nasPortId: string | undefined;
+  readonly subscriberId: number | undefined;
+  readonly outcome: 'accept' | 'reject' | 'discard';
+  /** The state of an accept, the reason of the others. */
+  readonly reason: string | RejectReason | DiscardReason;
+  /** Unsigned 32-bit. */
+  readonly address: number | undefined;
+}
+
+/** Equal answers within this are one row, ms: a NAS that gets a Reject asks again at once. */
+const COALESCE_MS = 10_000;
+/** Different answers held for the next flush: 20 s of the greatest rate. */
+const MAX_HELD = 10_000;
+/** One batch; written once a second, it is also the greatest rate. */
+const MAX_BATCH = 500;
+/** PostgreSQL refuses an index entry of some 2,700 octets; a User-Name has 253 at most, a port as many. */
+const MAX_TEXT = 253;
+
+export interface AccessAttemptsOptions {
+  readonly pool: Pool;
+  /** A batch could not be written; it is tried again with the next. */
+  readonly onError: (error: unknown) => void;
+  readonly maxHeld?: number;
+}
+
+interface Held {
+  readonly attempt: AccessAttempt;
+  repeats: number;
+}
+
+/** Collects attempts and writes them. */
+export class AccessAttempts {
+  private readonly held = new Map<string, Held>();
+  private flushing: Promise<void> | undefined;
+  private droppedCount = 0;
+  private writtenCount = 0;
+
+  constructor(private readonly options: AccessAttemptsOptions) {}
+
+  /** Attempts that nobody will ever see, because there were too many. */
+  get dropped(): number {
+    return this.droppedCount;
+  }
+
+  get written(): number {
+    return this.writtenCount;
+  }
+
+  get size(): number {
+    return this.held.size;
+  }
+
+  /** Notes one answer. Never waits, never fails. */
+  note(attempt: AccessAttempt): void {
+    const key = `${attempt.outcome}\u0000${attempt.reason}\u0000${attempt.login ?? ''}\u0000${attempt.mac ?? ''}\u0000${attempt.nasName}`;
+    const known = this.held.get(key);
+    if (known && attempt.atMs - known.attempt.atMs < COALESCE_MS) {
+      known.repeats++;
+      return;
+    }
+    if (known) {
+      // The earlier one is due; it keeps its place under a key that no attempt has.
+      this.held.delete(key);
+      this.hold(`${key}\u0000${String(known.attempt.atMs)}`, known);
+    }
+    this.hold(key, { attempt, repeats: 1 });
+  }
+
+  private hold(key: string, held: Held): void {
+    if (this.held.size >= (this.options.maxHeld ?? MAX_HELD)) this.droppedCount += held.repeats;
+    else this.held.set(key, held);
+  }
+
+  /**
+   * Writes one batch of what is due: attempts that can gather no more repeats. To be called once a second.
+   *
+   * @param nowMs our clock, ms since 1970; Infinity writes what is held whether due or not, for the end of the process
+   */
+  async flush(nowMs: number): Promise<void> {
+    if (this.flushing) return this.flushing;
+    const due: [string, Held][] = [];
+    for (const entry of this.held) {
+      // In order of time, so the first that is not due ends the search.
+      if (nowMs - entry[1].attempt.atMs < COALESCE_MS) break;
+      due.push(entry);
+      if (due.length === MAX_BATCH) break;
+    }
+    if (due.length === 0) return;
+    for (const [key] of due) this.held.delete(key);
+    this.flushing = this.write(due.map(([, held]) => held))
+      .catch((error: unknown) => {
+        for (const [key, held] of due) this.hold(`${key}\u0000again`, held);
+        this.options.onError(error);
+      })
+      .finally(() => {
+        this.flushing = undefined;
+      });
+    return this.flushing;
+  }
+
+  private async write(batch: readonly Held[]): Promise<void> {
+    const attempts = batch.map((held) => held.attempt);
+    await this.options.pool.query(
+      `INSERT INTO access_attempt
+         (at, login, mac, nas_name, nas_port_id, subscriber_id, outcome, reason, address, repeats)
+       SELECT to_timestamp(at_ms / 1000.0), login, mac, nas_name, nas_port_id, subscriber_id, outcome, reason, address, repeats
+       FROM unnest($1::float8[], $2::text[], $3::macaddr[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+         $9::inet[], $10::int[])
+         AS attempt (at_ms, login, mac, nas_name, nas_port_id, subscriber_id, outcome, reason, address, repeats)`,
+      [
+        attempts.map((one) => one.atMs),
+        attempts.map((one) => textOf(one.login)),
+        attempts.map((one) => one.mac ?? null),
+        attempts.map((one) => one.nasName),
+        attempts.map((one) => textOf(one.nasPortId)),
+        attempts.map((one) => one.subscriberId ?? null),
+        attempts.map((one) => one.outcome),
+        attempts.map((one) => one.reason),
+        attempts.map((one) => (one.address === undefined ? null : formatIpv4Address(one.address))),
+        batch.map((held) => held.repeats),
+      ],
+    );
+    this.writtenCount += batch.length;
+  }
+}
+
+/** What a NAS sent is untrusted: no NUL, which text cannot hold, and no more than an attribute can carry. */
+function textOf(text: string | undefined): string | null {
+  return text === undefined ? null : text.replaceAll('\u0000', '\ufffd').slice(0, MAX_TEXT);
+}
+
+export interface AttemptRetention {
+  readonly keepDays: number;
+  /** Rows kept of one login, and of one MAC without login. */
+  readonly perSubject: number;
+  /** Rows kept in all. */
+  readonly total: number;
+}
+
+/**
+ * Deletes attempts that are too old or too many, some at a time.
+ *
+ * @param limit rows deleted by one statement at most
+ * @returns rows deleted; call again while it is `limit` or more
+ */
+export async function pruneAccessAttempts(pool: Pool, retention: AttemptRetention, limit: number): Promise<number> {
+  const old = await pool.query(
+    `DELETE FROM access_attempt WHERE id IN (SELECT id FROM access_attempt
+       WHERE at < now() - make_interval(days => $1::int) ORDER BY at LIMIT $2)`,
+    [retention.keepDays, limit],
+  );
+  const beyondTotal = await pool.query(
+    `DELETE FROM access_attempt WHERE id IN (SELECT id FROM access_attempt
+       WHERE id <= (SELECT id FROM access_attempt ORDER BY id DESC OFFSET $1 LIMIT 1) ORDER BY id LIMIT $2)`,
+    [retention.total, limit],
+  );
+  const beyondSubject = await pool.query(
+    `DELETE FROM access_attempt WHERE id IN (
+       SELECT id FROM (
+         SELECT id, row_number() OVER (PARTITION BY coalesce(login, ''), CASE WHEN login IS NULL THEN mac END
+           ORDER BY at DESC, id DESC) AS place
+         FROM access_attempt
+       ) AS ranked WHERE place > $1 LIMIT $2)`,
+    [retention.perSubject, limit],
+  );
+  return Math.max(old.rowCount ?? 0, beyondTotal.rowCount ?? 0, beyondSubject.rowCount ?? 0);
+}

@@ -1,0 +1,102 @@
+// Enters: how many addresses an instance wants of which pool. Leaves: rows of pool_address that are its own to offer, and back.
+// Invariant: an address is in the reserve of one instance at most, because taking it is one UPDATE of rows locked with
+// SKIP LOCKED; what is given back is only what the caller still holds.
+
+import type { Pool } from 'pg';
+import { formatIpv4Address } from '../domain/ipv4-address.js';
+
+export interface ReserveWant {
+  readonly poolId: number;
+  readonly count: number;
+}
+
+export interface ReservedAddress {
+  readonly poolId: number;
+  readonly routingDomain: string;
+  /** Unsigned 32-bit. */
+  readonly address: number;
+}
+
+interface ReservedRow {
+  readonly pool_id: number;
+  readonly routing_domain: string;
+  readonly address: number;
+}
+
+const RETURNED = `a.pool_id, a.routing_domain, a.address - inet '0.0.0.0' AS address`;
+
+function reservedOf(row: ReservedRow): ReservedAddress {
+  return { poolId: row.pool_id, routingDomain: row.routing_domain, address: row.address };
+}
+
+/**
+ * Takes addresses for an instance: those longest without use that belong to nobody, are kept for nobody, and are nobody's
+ * static address. One statement for all pools.
+ */
+export async function takeForReserve(
+  pool: Pool,
+  instance: string,
+  wants: readonly ReserveWant[],
+): Promise<ReservedAddress[]> {
+  const { rows } = await pool.query<ReservedRow>(
+    `WITH picked AS MATERIALIZED (
+       SELECT p.routing_domain, p.address FROM unnest($2::bigint[], $3::int[]) AS want (pool_id, count) CROSS JOIN LATERAL (
+         SELECT a.routing_domain, a.address FROM pool_address a
+         WHERE a.pool_id = want.pool_id AND a.state = 'free' AND a.subscriber_id IS NULL
+           AND NOT EXISTS (SELECT FROM subscriber s WHERE s.static_address = a.address AND s.released_at IS NULL)
+         ORDER BY a.since LIMIT want.count FOR UPDATE SKIP LOCKED) AS p)
+     UPDATE pool_address a SET state = 'reserved', instance = $1, since = now()
+     FROM picked WHERE a.routing_domain = picked.routing_domain AND a.address = picked.address
+     RETURNING ${RETURNED}`,
+    [instance, wants.map((want) => want.poolId), wants.map((want) => want.count)],
+  );
+  return rows.map(reservedOf);
+}
+
+/** What an instance holds, for its start: everything granted has left this state when the spool has been applied. */
+export async function readReserve(pool: Pool, instance: string): Promise<ReservedAddress[]> {
+  const { rows } = await pool.query<ReservedRow>(
+    `SELECT ${RETURNED} FROM pool_address a WHERE a.state = 'reserved' AND a.instance = $1`,
+    [instance],
+  );
+  return rows.map(reservedOf);
+}
+
+/** Gives addresses back that were never granted. @returns how many were */
+export async function returnFromReserve(
+  pool: Pool,
+  instance: string,
+  addresses: readonly ReservedAddress[],
+): Promise<number> {
+  if (addresses.length === 0) return 0;
+  const result = await pool.query(
+    `UPDATE pool_address a SET state = 'free', instance = NULL, since = now()
+     FROM unnest($2::text[], $3::inet[]) AS mine (routing_domain, address)
+     WHERE a.routing_domain = mine.routing_domain AND a.address = mine.address
+       AND a.state = 'reserved' AND a.instance = $1`,
+    [instance, addresses.map((one) => one.routingDomain), addresses.map((one) => formatIpv4Address(one.address))],
+  );
+  return result.rowCount ?? 0;
+}
+
+/**
+ * Frees the reserve of an instance that will never come back. The caller has made sure of that: its spool may hold grants of
+ * these addresses that were never applied.
+ *
+ * @returns how many addresses became free
+ */
+export async function forgetInstance(pool: Pool, instance: string): Promise<number> {
+  const result = await pool.query(
+    `UPDATE pool_address SET state = 'free', instance = NULL, since = now() WHERE state = 'reserved' AND instance = $1`,
+    [instance],
+  );
+  return result.rowCount ?? 0;
+}
+
+/** Addresses of each pool by the networks it was made of: what shares of a pool are counted from. */
+export async function readPoolSizes(pool: Pool): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await pool.query<{ pool_id: number; size: number }>(
+    `SELECT pool_id, sum(2 ^ (32 - masklen(network)))::bigint AS size FROM pool_network GROUP BY pool_id`,
+  );
+  return new Map(rows.map((row) => [row.pool_id, row.size]));
+}
