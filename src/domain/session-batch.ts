@@ -145,6 +145,7 @@ class Fold {
     const known = matchSession(sessions, fact);
     const session = known ?? this.#open(fact, sessions);
     const wasLive = known !== undefined && known.end === null;
+    const addressBefore = session.address;
     const newerLive = sessions.some((other) => other !== session && other.end === null && other.epoch > session.epoch);
     const delta = advance(session, fact, newerLive);
     this.#touched.add(session);
@@ -155,8 +156,10 @@ class Fold {
     }
     this.#applyRestarts(session);
     if (known === undefined && session.end === null) this.#displace(session, sessions);
-    if (session.end === null) this.#book.acquire(session, fact.eventAtMs);
-    else if (wasLive) this.#letGo(session);
+    if (session.end === null) {
+      // A session that lives on with its address holds it already, and its assignment need not have been loaded.
+      if (!wasLive || session.address !== addressBefore) this.#book.acquire(session, fact.eventAtMs);
+    } else if (wasLive) this.#letGo(session);
     else if (known === undefined) this.#passThrough(session);
   }
 

@@ -142,12 +142,21 @@ function parseInt8(text: string): number | bigint {
   return Number.isSafeInteger(value) ? value : BigInt(text);
 }
 
+/** `{1,2,NULL}`: numbers need no quotes and no escapes, and ours have one dimension. */
+function parseInt8Array(text: string): (number | bigint | null)[] {
+  if (text === '{}') return [];
+  return text
+    .slice(1, -1)
+    .split(',')
+    .map((entry) => (entry === 'NULL' ? null : parseInt8(entry)));
+}
+
 const INT8_OID = 20;
 const INT8_ARRAY_OID = 1016;
 
 const textParsers = new Map<number, (text: string) => unknown>([
   [INT8_OID, parseInt8],
-  [INT8_ARRAY_OID, (text) => pg.types.arrayParser(text, (entry: string) => parseInt8(entry))],
+  [INT8_ARRAY_OID, parseInt8Array],
 ]);
 
 const types: pg.CustomTypesConfig = {

@@ -2,7 +2,7 @@
  * The servers on one database. Enters: what an instance knows of itself. Leaves: the `instance` and `nas` rows, and the lock on a
  * name. Invariant: two living servers never share a name.
  */
-import pg from 'pg';
+import type pg from 'pg';
 import type { Pool } from 'pg';
 
 /** First key of our session locks: any fixed number of our own. */

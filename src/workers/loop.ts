@@ -12,7 +12,7 @@ export interface LoopOptions {
   readonly name: string;
   readonly intervalMs: number;
   /** @returns true to run again at once (there was more than one slice) */
-  readonly run: () => Promise<boolean | void>;
+  readonly run: () => Promise<boolean>;
   readonly log: Logger;
 }
 
@@ -48,7 +48,7 @@ export class Loop {
   }
 
   /** One run, directly: what tests and start-up call. */
-  runNow(): Promise<boolean | void> {
+  runNow(): Promise<boolean> {
     return this.#options.run();
   }
 
@@ -67,7 +67,7 @@ export class Loop {
   async #once(): Promise<void> {
     const { run, log, name } = this.#options;
     try {
-      if ((await run()) === true) this.#again = true;
+      if (await run()) this.#again = true;
       this.#failing = false;
     } catch (error) {
       // While the database is away the applier says so; ten loops need not say it as well.

@@ -53,8 +53,9 @@ export class Settler {
   }
 
   /** Whoever a crash left unsettled. */
-  async sweep(): Promise<void> {
+  async sweep(): Promise<boolean> {
     this.note(await findUnsettled(this.#pool, SLICE));
+    return false;
   }
 
   /** One slice. @returns whether there is more to do at once */

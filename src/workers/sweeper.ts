@@ -55,8 +55,8 @@ export class Sweeper {
 
   constructor(deps: SweeperDeps) {
     this.#deps = deps;
-    const loop = (name: string, intervalMs: number, run: () => Promise<boolean | void>): Loop =>
-      new Loop({ name, intervalMs, log: deps.log, run: async () => ((await this.#leads()) ? run() : undefined) });
+    const loop = (name: string, intervalMs: number, run: () => Promise<boolean>): Loop =>
+      new Loop({ name, intervalMs, log: deps.log, run: async () => (await this.#leads()) && run() });
     this.#restarts = loop('restarts', RESTART_INTERVAL_MS, () => this.closeRestarted());
     this.#loops = [
       this.#restarts,
