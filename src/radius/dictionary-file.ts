@@ -38,14 +38,15 @@ export interface LoadedDictionary {
 }
 
 /**
- * Loads a dictionary file with everything it includes.
- * @param file the top file
- * @param roots folders that files may be included from; default the folder of `file`
+ * Loads dictionary files, one after another, with everything they include.
+ * @param files the top file, or several: ours first, then an operator's own
+ * @param roots folders that files may come from; default the folders of `files`
  * @throws DictionaryError
  */
-export function loadDictionary(file: string, roots: readonly string[] = [dirname(file)]): LoadedDictionary {
-  const reader = new DictionaryReader(roots);
-  reader.readFile(file, file, 0);
+export function loadDictionary(files: string | readonly string[], roots?: readonly string[]): LoadedDictionary {
+  const list = typeof files === 'string' ? [files] : files;
+  const reader = new DictionaryReader(roots ?? list.map((file) => dirname(file)));
+  for (const file of list) reader.readFile(file, file, 0);
   return reader.finish();
 }
 
