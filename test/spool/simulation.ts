@@ -130,8 +130,8 @@ class Life {
 
   #appendBurst(spool: Spool): void {
     for (let left = 1 + this.#below(20); left > 0; left -= 1) {
-      const payload = Buffer.alloc(this.#chance(0.05) ? this.#below(9_000) : this.#below(300));
-      for (let index = 0; index < payload.length; index += 1) payload[index] = this.#below(256);
+      const length = this.#chance(0.05) ? this.#below(9_000) : this.#below(300);
+      const payload = Buffer.alloc(length, this.#below(256));
       const record: OfferedRecord = {
         id: this.#offered.length,
         kind: this.#below(256),

@@ -161,6 +161,8 @@ export class FaultyDisk {
   fault: (call: FileCall, path: string) => Fault = () => undefined;
   /** Bytes that the files may take together. */
   capacityBytes = Infinity;
+  /** What each call waits for before it does its work: a disk that hangs. */
+  hold: ((call: FileCall, path: string) => Promise<void>) | undefined;
   /** Called after each call that went well. */
   onCall: (call: FileCall, path: string) => void = () => undefined;
 
@@ -178,6 +180,7 @@ export class FaultyDisk {
     const life = this.#life;
     /** Lets other work in first, as a thread pool does; then the fault or the work. */
     const call = async <T>(name: FileCall, path: string, work: (fault: Fault) => T, failWork?: () => void) => {
+      await this.hold?.(name, path);
       await Promise.resolve();
       if (life !== this.#life) return new Promise<T>(() => undefined);
       const fault = this.fault(name, path);
