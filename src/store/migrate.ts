@@ -100,7 +100,12 @@ async function statusOf(client: pg.Client, directory: string): Promise<SchemaSta
   };
 }
 
-function refuseUnusable(status: SchemaStatus): void {
+/**
+ * Refuses a database that this program must not touch.
+ *
+ * @throws SchemaError `server-too-old`, `encoding`, `schema-newer`
+ */
+export function refuseUnusable(status: SchemaStatus): void {
   if (status.serverVersionNumber < OLDEST_SERVER_VERSION_NUMBER) {
     throw new SchemaError(
       'server-too-old',
