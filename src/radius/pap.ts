@@ -87,11 +87,15 @@ async function bcryptMatches(stored: Extract<StoredPassword, { form: 'bcrypt' }>
 function scryptMatches(stored: Extract<StoredPassword, { form: 'scrypt' }>, password: Buffer): Promise<boolean> {
   const { cost, blockSize, parallelization, salt, hash } = stored;
   return new Promise((resolve) => {
-    // A block of work memory beside the main one (RFC 7914 §5).
+    // A few blocks of work memory beside the main one (RFC 7914 §5).
     const maxmem = maxScryptOctets + 128 * blockSize * (parallelization + 2);
-    scrypt(password, salt, hash.length, { N: cost, r: blockSize, p: parallelization, maxmem }, (error, derived) =>
-      // The limits were checked when the text was parsed; what is left is memory that cannot be had.
-      resolve(error === null && equalSecrets(derived, hash)),
-    );
+    // The limits were checked when the text was parsed; an error is memory that cannot be had, and never a match.
+    try {
+      scrypt(password, salt, hash.length, { N: cost, r: blockSize, p: parallelization, maxmem }, (error, derived) =>
+        resolve(error === null && equalSecrets(derived, hash)),
+      );
+    } catch {
+      resolve(false);
+    }
   });
 }

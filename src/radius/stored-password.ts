@@ -145,8 +145,9 @@ function parseScrypt(text: string): StoredPasswordResult {
   const hash = decodeBase64(match?.[5] ?? '');
   if (match === null || salt === undefined || hash === undefined) return fault('bad-encoding');
   const [cost, blockSize, parallelization] = [Number(match[1]), Number(match[2]), Number(match[3])];
-  // RFC 7914 §6: N is a power of two above 1.
-  const sane = cost > 1 && (cost & (cost - 1)) === 0 && blockSize > 0 && parallelization > 0 && parallelization <= 16;
+  // RFC 7914 §6: N is a power of two above 1 and below 2^(16 r).
+  const power = cost > 1 && (cost & (cost - 1)) === 0 && Math.log2(cost) < 16 * blockSize;
+  const sane = power && blockSize > 0 && parallelization > 0 && parallelization <= 16;
   if (!sane || 128 * cost * blockSize > maxScryptOctets || hash.length < 16 || hash.length > 64)
     return fault('cost-out-of-range');
   return { ok: true, stored: { form: 'scrypt', cost, blockSize, parallelization, salt, hash } };
