@@ -12,12 +12,16 @@ export type FileResult =
   | { readonly ok: true; readonly octets: Buffer; readonly mode: number }
   | { readonly ok: false; readonly reason: 'absent' | 'unreadable' | 'not-a-file' | 'too-long' };
 
+export type FolderResult =
+  | { readonly ok: true; readonly names: readonly string[] }
+  | { readonly ok: false; readonly reason: 'absent' | 'unreadable' };
+
 /** Where the reader gets files from: the disk, or a snapshot. */
 export interface ConfigFiles {
   /** Reads a whole file of at most `maxOctets` octets. Never throws for what the file system says. */
   read(path: string, maxOctets: number): Promise<FileResult>;
-  /** Names in a folder, sorted; an absent folder is an empty one. */
-  list(folder: string): Promise<readonly string[]>;
+  /** Names in a folder, sorted. Never throws for what the file system says. */
+  list(folder: string): Promise<FolderResult>;
 }
 
 const errorCode = (error: unknown): string | undefined =>
@@ -54,11 +58,12 @@ export const diskFiles: ConfigFiles = {
   },
   async list(folder) {
     try {
-      return (await readdir(folder)).sort();
+      return { ok: true, names: (await readdir(folder)).sort() };
     } catch (error) {
-      // An unreadable folder must not look like an empty one: the built-in NAS would come up in its place.
-      if (errorCode(error) === 'ENOENT') return [];
-      throw error;
+      const code = errorCode(error);
+      if (code === undefined) throw error;
+      // An unreadable folder must not look like an absent one: the built-in NAS would come up in its place.
+      return { ok: false, reason: code === 'ENOENT' ? 'absent' : 'unreadable' };
     }
   },
 };
@@ -98,7 +103,10 @@ export class ConfigSnapshot {
         if (file.octets.length > maxOctets) return { ok: false, reason: 'too-long' };
         return { ok: true, octets: file.octets, mode: file.mode };
       },
-      list: async (folder) => this.#folders.get(folder) ?? [],
+      list: async (folder) => {
+        const names = this.#folders.get(folder);
+        return names === undefined ? { ok: false, reason: 'absent' } : { ok: true, names };
+      },
     };
   }
 
@@ -130,10 +138,10 @@ export class RecordingFiles implements ConfigFiles {
     return result;
   }
 
-  async list(folder: string): Promise<readonly string[]> {
-    const names = await this.#source.list(folder);
-    this.#folders.set(folder, names);
-    return names;
+  async list(folder: string): Promise<FolderResult> {
+    const result = await this.#source.list(folder);
+    if (result.ok) this.#folders.set(folder, result.names);
+    return result;
   }
 
   snapshot(): ConfigSnapshot {

@@ -6,6 +6,7 @@
  * Invariant: every key of `sluice.toml` and of `nas.d` files is there with default, bounds and reason.
  */
 import { nasSchema } from './nas-schema.js';
+import { profileSchema } from './profile-schema.js';
 import { shapeOf } from './schema-problems.js';
 import type { SettingShape } from './schema-problems.js';
 import { serverSchema } from './server-schema.js';
@@ -42,22 +43,65 @@ taken when all that it names is equal, an entry that names its NAS-Identifier be
 that before one that names neither. Of two networks that overlap, the longer prefix counts.
 `;
 
+const profileIntroduction = `## conf/profiles/*.toml
+
+What the bundled profiles say, and the variables of templates: docs/profiles.md.
+`;
+
 /** The document, ending in a line break. */
 export function describeConfiguration(): string {
-  const sections = Object.entries(shapeOf(serverSchema).properties ?? {}).map(
-    ([name, shape]) => `### [${name}]\n\n${shape.description ?? ''}\n\n${table(shape, false)}`,
-  );
-  return [introduction, `## conf/sluice.toml\n`, ...sections, nasIntroduction, table(shapeOf(nasSchema), true)].join(
-    '\n',
-  );
+  const server = Object.entries(shapeOf(serverSchema).properties ?? {}).map(([name, shape]) => section(name, shape));
+  const profile = shapeOf(profileSchema);
+  const tables = Object.entries(profile.properties ?? {}).filter(([, shape]) => isSection(shape));
+  return [
+    introduction,
+    `## conf/sluice.toml\n`,
+    ...server,
+    nasIntroduction,
+    table(shapeOf(nasSchema)),
+    profileIntroduction,
+    table(profile),
+    ...tables.flatMap(([name, shape]) => (name === 'state' ? states(shape) : [section(name, shape)])),
+  ].join('\n');
 }
 
-function table(shape: SettingShape, hasRequired: boolean): string {
-  const rows = Object.entries(shape.properties ?? {}).map(([key, setting]) => {
-    const required = hasRequired && (shape.required ?? []).includes(key);
-    return `| \`${key}\` | ${required ? '(required)' : defaultText(setting)} | ${rangeText(setting)} | ${cell(setting.description ?? '')} |`;
-  });
+function section(name: string, shape: SettingShape): string {
+  return `### [${name}]\n\n${shape.description ?? ''}\n\n${table(shape)}`;
+}
+
+/** All states have the same keys, which are told once. */
+function states(shape: SettingShape): string[] {
+  const entries = Object.entries(shape.properties ?? {});
+  const [, one] = entries[0] ?? [];
+  const attribute = one?.properties?.['attributes']?.items;
+  return [
+    `### [state.NAME]\n\n${shape.description ?? ''}\n`,
+    [
+      '| state | whose |',
+      '|---|---|',
+      ...entries.map(([name, { description }]) => `| \`${name}\` | ${description} |`),
+      '',
+    ].join('\n'),
+    'A state that is left out rejects. In each:\n',
+    one === undefined ? '' : table(one),
+    '### Each of attributes, and nas_pool\n',
+    attribute === undefined ? '' : table(attribute),
+  ];
+}
+
+function table(shape: SettingShape): string {
+  const rows = Object.entries(shape.properties ?? {})
+    .filter(([, setting]) => !isSection(setting))
+    .map(([key, setting]) => {
+      const required = (shape.required ?? []).includes(key);
+      return `| \`${key}\` | ${required ? '(required)' : defaultText(setting)} | ${rangeText(setting)} | ${cell(setting.description ?? '')} |`;
+    });
   return ['| key | default | values | why |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+/** A table of keys that has a section of its own in the document. */
+function isSection(shape: SettingShape): boolean {
+  return shape.properties !== undefined && !('name' in shape.properties);
 }
 
 function defaultText(shape: SettingShape): string {
@@ -65,7 +109,10 @@ function defaultText(shape: SettingShape): string {
 }
 
 function tomlValue(value: unknown): string {
-  return Array.isArray(value) ? `[${value.map(tomlValue).join(', ')}]` : JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(tomlValue).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const pairs = Object.entries(value).map(([key, inner]) => `${key} = ${tomlValue(inner)}`);
+  return `{ ${pairs.join(', ')} }`;
 }
 
 function rangeText(shape: SettingShape): string {
@@ -77,7 +124,9 @@ function rangeText(shape: SettingShape): string {
     case 'boolean':
       return '`true`, `false`';
     case 'array':
-      return `list of ${shape.minItems ?? 0} … ${shape.maxItems}`;
+      return `list of ${shape.minItems ?? 0} … ${shape.maxItems}${shape.items?.enum === undefined ? '' : ` of ${rangeText(shape.items)}`}`;
+    case 'object':
+      return 'table';
     default:
       return 'text';
   }

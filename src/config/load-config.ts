@@ -55,6 +55,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     warnings: [],
     missingSecrets: [],
   };
+  await noteAbsentFolder(context);
   const server = await readServerFile(context);
   const drafts = await readNasFiles(context);
   const profiles = await readProfiles(
@@ -87,6 +88,14 @@ export async function loadConfigCreatingSecrets(
   if (config.missingSecrets.length === 0) return { config, created: [] };
   const created = await createMissingSecrets(config);
   return { config: await loadConfig(options), created };
+}
+
+/** Everything has a default, so a misspelt folder would start a server that knows nobody: it is said. */
+async function noteAbsentFolder(context: LoadContext): Promise<void> {
+  const folder = await context.files.list(context.confDir);
+  if (folder.ok || folder.reason !== 'absent') return;
+  const remedy = 'create it, or correct --conf or SLUICE_CONF; until then every key has its default';
+  context.warnings.push({ file: context.confDir, line: 0, key: '', problem: 'does not exist', remedy });
 }
 
 type ServerPart = Omit<Config, 'confDir' | 'dataDir' | 'nas' | 'profiles' | 'missingSecrets' | 'warnings' | 'snapshot'>;

@@ -75,6 +75,21 @@ export async function openDocument(context: LoadContext, file: string): Promise<
 }
 
 /**
+ * Names of the TOML files in a folder.
+ *
+ * @returns file names, sorted, hidden ones left out; none for an absent folder, and none after a problem was added
+ */
+export async function listTomlFiles(context: LoadContext, folder: string): Promise<readonly string[]> {
+  const result = await context.files.list(folder);
+  if (result.ok) return result.names.filter((name) => name.endsWith('.toml') && !name.startsWith('.'));
+  if (result.reason === 'unreadable') {
+    const remedy = 'make it a folder that the user of the server can read';
+    context.problems.push({ file: folder, line: 0, key: '', problem: 'is not a readable folder', remedy });
+  }
+  return [];
+}
+
+/**
  * Makes a path of a reference in a file: relative to the conf folder, absolute, below `${data}` or below
  * `${CREDENTIALS_DIRECTORY}` (systemd.exec(5), LoadCredential).
  *

@@ -8,7 +8,7 @@
  */
 import { join } from 'node:path';
 import { formatIpAddress, formatIpNetwork } from './ip-network.js';
-import { openDocument } from './load-context.js';
+import { listTomlFiles, openDocument } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
 import { nasSchema } from './nas-schema.js';
 import type { NasFile } from './nas-schema.js';
@@ -54,7 +54,7 @@ const builtIn = {
  */
 export async function readNasFiles(context: LoadContext): Promise<NasDraft[]> {
   const folder = join(context.confDir, 'nas.d');
-  const names = (await context.files.list(folder)).filter((file) => file.endsWith('.toml') && !file.startsWith('.'));
+  const names = await listTomlFiles(context, folder);
   if (names.length === 0) return [await builtInNas(context, folder)];
   if (names.length > maxNasFiles) {
     const problem = `holds ${names.length} files`;

@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { camelKeys } from './config.js';
 import type { Profile, ProfileAttribute, ProfileStateRule } from './config.js';
-import { openDocument } from './load-context.js';
+import { listTomlFiles, openDocument } from './load-context.js';
 import type { LoadContext } from './load-context.js';
 import { nearestKey } from './nearest-key.js';
 import { profileSchema, profileStates } from './profile-schema.js';
@@ -35,8 +35,8 @@ export async function readProfiles(
 ): Promise<Record<string, Profile>> {
   const profiles: Record<string, Profile> = {};
   const tried = new Set<string>();
-  const own = (await context.files.list(join(context.confDir, 'profiles'))).flatMap(profileName);
-  const bundled = (await context.files.list(context.bundledProfilesDir)).flatMap(profileName);
+  const own = (await listTomlFiles(context, join(context.confDir, 'profiles'))).flatMap(profileName);
+  const bundled = (await listTomlFiles(context, context.bundledProfilesDir)).flatMap(profileName);
   for (const name of [...own, ...uses.map((use) => use.profile)]) {
     if (tried.has(name)) continue;
     tried.add(name);
@@ -57,7 +57,7 @@ export async function readProfiles(
 }
 
 function profileName(file: string): string[] {
-  const name = file.endsWith('.toml') ? file.slice(0, -'.toml'.length) : '';
+  const name = file.slice(0, -'.toml'.length);
   return namePattern.test(name) ? [name] : [];
 }
 

@@ -68,7 +68,10 @@ export function validate<Schema extends z.ZodType>(
       ...text,
     })),
   );
-  return { ok: false, problems };
+  // One complaint for a key is enough: the first is the most basic one.
+  const first = new Map<string, ConfigProblem>();
+  for (const problem of problems) if (!first.has(problem.key)) first.set(problem.key, problem);
+  return { ok: false, problems: [...first.values()] };
 }
 
 /** A path as people write it: `radius.auth[0]`. */

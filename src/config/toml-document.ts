@@ -75,13 +75,26 @@ export function parseTomlDocument(text: string): TomlResult {
       const said = error.message.replace(/[\r\n]+/gu, ' ');
       return {
         ok: false,
-        line: error.lineNumber,
-        problem: `is not TOML: ${said} (column ${error.column + 1})`,
-        remedy: 'correct the syntax of this line or the one before it',
+        line: lineOfMistake(text, error.lineNumber, error.column),
+        problem: `is not TOML: ${said}`,
+        remedy: 'correct the syntax of this line',
       };
     }
     throw error;
   }
+}
+
+/**
+ * The parser stops at what it did not expect; when a value is missing, that is a line later, or beyond the end of the file.
+ */
+function lineOfMistake(text: string, reportedLine: number, reportedColumn: number): number {
+  const lines = text.split('\n');
+  const reported = lines[reportedLine - 1] ?? '';
+  if (reported.slice(0, reportedColumn).trim() !== '') return reportedLine;
+  let line = reportedLine - 1;
+  while (line > 1 && (lines[line - 1] ?? '').trim() === '') line -= 1;
+  const unfinished = /=\s*(?:#.*)?$/u.test(lines[line - 1] ?? '') || reported.trim() === '';
+  return unfinished && line >= 1 ? line : reportedLine;
 }
 
 function addKeyValue(

@@ -43,6 +43,11 @@ export function checkStatesDiffer(
   if (profile.states.active.answer === 'reject') {
     wrong('active', 'rejects everybody', 'write answer = "accept"');
   }
+  if (profile.channel === 'vpn' && profile.macAuthorisation.noPassword.length > 0) {
+    const problem = 'lets in whoever types the MAC of a neighbour into a PPP client';
+    const remedy = 'write no_password = [], or channel = "dhcp" for a NAS that sees the MAC itself';
+    problems.push({ file: profile.file, line: 0, key: 'mac_authorisation.no_password', problem, remedy });
+  }
   const contexts = [
     sampleContext({ rate: true, burst: true }),
     sampleContext({ rate: true, burst: false }),
