@@ -190,12 +190,15 @@ export class SegmentScanner {
   /** Reads what can be read; a block that fails stays zero, which no record's checksum survives. */
   async #readByBlocks(bytes: Buffer, start: number): Promise<number> {
     bytes.fill(0);
-    for (let at = 0; at < bytes.length; at += blockBytes) {
+    let at = 0;
+    while (at < bytes.length) {
+      const end = Math.min(bytes.length, at + blockBytes - ((start + at) % blockBytes));
       try {
-        await this.#read(bytes.subarray(at, Math.min(at + blockBytes, bytes.length)), start + at);
+        await this.#read(bytes.subarray(at, end), start + at);
       } catch {
-        bytes.fill(0, at, Math.min(at + blockBytes, bytes.length));
+        bytes.fill(0, at, end);
       }
+      at = end;
     }
     return bytes.length;
   }

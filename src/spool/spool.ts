@@ -164,6 +164,11 @@ export class Spool {
     return this.#writer.appendable;
   }
 
+  /** The sequence of the last durable record; 0 before the first. */
+  get syncedSequence(): number {
+    return this.#catalog.nextSequence - 1;
+  }
+
   /**
    * Accepts a record. `onDurable` is called once, later, in the order of acceptance: with `ok: true` after the sync that made
    * the record durable has returned, or with `ok: false`, and then it must not be acknowledged.

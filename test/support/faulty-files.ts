@@ -161,6 +161,8 @@ export class FaultyDisk {
   fault: (call: FileCall, path: string) => Fault = () => undefined;
   /** Bytes that the files may take together. */
   capacityBytes = Infinity;
+  /** The same for reads, by the bytes that they touch: a bad sector. */
+  readFault: (path: string, offset: number, length: number) => Fault = () => undefined;
   /** What each call waits for before it does its work: a disk that hangs. */
   hold: ((call: FileCall, path: string) => Promise<void>) | undefined;
   /** Called after each call that went well. */
@@ -210,7 +212,12 @@ export class FaultyDisk {
           // A write that fails may have taken some of its bytes all the same.
           () => inode.write(bytes.subarray(0, Math.floor(bytes.length * this.#random())), offset),
         ),
-      read: (bytes, offset) => call('read', path, () => inode.read(bytes, offset)),
+      read: (bytes, offset) =>
+        call('read', path, () => {
+          const fault = this.readFault(path, offset, bytes.length);
+          if (fault !== undefined) throw new FaultError(fault, 'read', path);
+          return inode.read(bytes, offset);
+        }),
       size: () => call('size', path, () => inode.cached.length),
       syncData: () =>
         call(
