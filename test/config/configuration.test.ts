@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import type { Config } from '../../src/config/config.js';
 import { describeConfiguration } from '../../src/config/describe.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import { bundledProfilesDir, checkout, confFolder } from './conf-folder.js';
@@ -218,10 +219,12 @@ t.test('every key that the examples show in a comment is known and has the value
       continue;
     }
     await folder.write('conf/sluice.toml', shown.replace(/^url = .*$/mu, ''));
-    const { snapshot: _s, server: _a, ...withComments } = await folder.load();
+    const withComments = await folder.load();
     await folder.write('conf/sluice.toml', '');
-    const { snapshot: _t, server: _b, ...defaults } = await folder.load();
-    t.same(withComments, defaults, path);
+    const defaults = await folder.load();
+    // The example names a time zone of its own.
+    const comparable = (config: Config): unknown => ({ ...config, snapshot: undefined, server: undefined });
+    t.same(comparable(withComments), comparable(defaults), path);
   }
 });
 
