@@ -28,6 +28,7 @@ const SENTENCES = {
   'address-in-use': 'the static address is in use by another session',
   'pool-empty': 'the pool has no free address',
   'no-pool': 'the pool does not exist in the routing domain of this NAS',
+  'unsafe-attribute': 'an attribute of the profile cannot be said truly for this subscriber; see explain',
 } as const;
 
 /** Why a request was rejected: one subscriber's trouble. */
@@ -38,6 +39,8 @@ const DISCARD_SENTENCES = {
   draining: 'the server is stopping',
   overloaded: 'too many password checks are waiting',
   'spool-unavailable': 'the spool cannot record the address that would be granted',
+  'unknown-nas': 'no entry in nas.d has this address and NAS-Identifier',
+  'internal-error': 'a fault of the server itself; see its log',
   'reply-too-long': 'the reply does not fit a RADIUS packet',
 } as const;
 

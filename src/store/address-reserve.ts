@@ -175,7 +175,38 @@ export class AddressReserve {
     });
   }
 
-  /** Takes back the address of a grant that was never answered, because it could not be recorded. */
+  /**
+   * Offers again what was offered before, for as long as a new offer, if it is still this subscriber's to have.
+   *
+   * @returns false when it is not, or the feed is too old to know
+   */
+  repeat(offer: Offer, nowMs: number): boolean {
+    const { directory, outageHorizonMs, offerGraceMs } = this.options;
+    const { subscriberId, slot, poolId, routingDomain, address } = offer;
+    if (address === undefined || poolId === undefined || !this.isFit(routingDomain, address, subscriberId))
+      return false;
+    // A grant on its way to the disk is in nobody's hands yet: it is recorded once more, as it is.
+    if (!offer.durable) return true;
+    if (directory.feedAgeMs(nowMs) > outageHorizonMs) return false;
+    if (directory.stickyAddress(subscriberId, slot, poolId) !== address) return false;
+    directory.offers.prolong(offer, nowMs + offerGraceMs);
+    return true;
+  }
+
+  /** The grant is on disk: from now on the address is kept for this subscriber. */
+  granted(offer: Offer): void {
+    const { subscriberId, slot, poolId, address } = offer;
+    offer.durable = true;
+    if (poolId === undefined || address === undefined) return;
+    this.options.directory.keepSticky({ subscriberId, slot, poolId, address });
+  }
+
+  /** Forgets a grant of which nobody knows whether it is on the disk. Its address stays out of use until a restart. */
+  abandon(offer: Offer): void {
+    this.options.directory.offers.remove(offer);
+  }
+
+  /** Takes back the address of a grant that was certainly neither recorded nor answered. */
   giveBack(offer: Offer): void {
     this.options.directory.offers.remove(offer);
     if (offer.source !== 'grant' || offer.address === undefined || offer.poolId === undefined) return;

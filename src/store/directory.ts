@@ -170,6 +170,14 @@ export class Directory {
     this.sticky.setAll(subscriberId, addresses);
   }
 
+  /** What this instance has just granted, before the database says so. */
+  keepSticky(kept: StickyAddress): void {
+    const rest = this.sticky
+      .get(kept.subscriberId)
+      .filter((one) => one.slot !== kept.slot || one.poolId !== kept.poolId);
+    this.sticky.setAll(kept.subscriberId, [kept, ...rest]);
+  }
+
   subscriberIdSlices(): Generator<readonly number[]> {
     return this.subscribers.keySlices();
   }
