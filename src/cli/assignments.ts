@@ -1,0 +1,92 @@
+/**
+ * `key=value` arguments and the values of options.
+ *
+ * Enters: what was typed. Leaves: typed values, or a `UsageError` that says what would have been right.
+ * Invariant: an unknown key never passes silently, and no key counts twice.
+ */
+import { nearestKey } from '../config/nearest-key.js';
+import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
+import { parseMacAddress } from '../domain/mac-address.js';
+import { parseRate } from '../domain/rate.js';
+import { UsageError } from './command-error.js';
+
+/**
+ * Splits `key=value` arguments.
+ *
+ * @param args as typed; a value may hold further `=`, and may be empty, which clears
+ * @param known keys that exist
+ * @throws UsageError for an argument without `=`, an unknown key (with the list of keys), or a key given twice
+ */
+export function parseAssignments<Key extends string>(args: readonly string[], known: readonly Key[]): Map<Key, string> {
+  const found = new Map<Key, string>();
+  for (const argument of args) {
+    const at = argument.indexOf('=');
+    if (at < 1) throw new UsageError(`'${argument}' is not key=value`, `the keys are ${known.join(', ')}`);
+    const key = knownKey(argument.slice(0, at), known);
+    if (found.has(key)) throw new UsageError(`${key} is given twice`, 'give each key once');
+    found.set(key, argument.slice(at + 1));
+  }
+  return found;
+}
+
+function knownKey<Key extends string>(written: string, known: readonly Key[]): Key {
+  const key = known.find((one) => one === written);
+  if (key !== undefined) return key;
+  const near = nearestKey(written, known);
+  throw new UsageError(
+    `there is no key '${written}'`,
+    `${near === undefined ? '' : `did you mean ${near}? `}the keys are ${known.join(', ')}`,
+  );
+}
+
+/** `true` or `false`, nothing else: a flag that somebody meant otherwise takes people off the network. */
+export function parseFlag(key: string, text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new UsageError(`${key} is '${text}'`, 'write true or false');
+}
+
+/** A rate in bit/s from `50M`; null for `unlimited` or nothing. */
+export function parseRateOption(key: string, text: string): number | null {
+  if (text === 'unlimited' || text === '') return null;
+  const rateBps = parseRate(text);
+  if (rateBps === undefined)
+    throw new UsageError(`${key} is '${text}', which is no rate`, 'write it like 50M, 512k or unlimited');
+  return rateBps;
+}
+
+/** One IPv4 address in canonical form. */
+export function parseAddress(key: string, text: string): string {
+  const address = parseIpv4Address(text);
+  if (address === undefined)
+    throw new UsageError(`${key} is '${text}', which is no IPv4 address`, 'write it like 100.64.0.7');
+  return formatIpv4Address(address);
+}
+
+/** A MAC address in canonical form. */
+export function parseMac(key: string, text: string): string {
+  const mac = parseMacAddress(text);
+  if (mac === undefined)
+    throw new UsageError(`${key} is '${text}', which is no MAC address`, 'write it like aa:bb:cc:dd:ee:ff');
+  return mac;
+}
+
+/** A whole number within bounds. */
+export function parseWholeNumber(key: string, text: string, least: number, most: number): number {
+  const number = /^\d{1,15}$/u.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= least && number <= most)) {
+    throw new UsageError(`${key} is '${text}'`, `write a whole number from ${String(least)} to ${String(most)}`);
+  }
+  return number;
+}
+
+/**
+ * Text for the database.
+ *
+ * @throws UsageError for a NUL, which PostgreSQL cannot store, and for text beyond the bound
+ */
+export function parseText(key: string, text: string, longestCharacters = 1000): string {
+  if (text.includes('\0')) throw new UsageError(`${key} holds a NUL character`, 'leave it out');
+  if (text.length > longestCharacters)
+    throw new UsageError(`${key} is longer than ${String(longestCharacters)} characters`, 'shorten it');
+  return text;
+}

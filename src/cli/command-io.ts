@@ -1,0 +1,111 @@
+/**
+ * A command's way to the outside: streams, environment, clock.
+ *
+ * Enters: what the process has (or what a test gives). Leaves: text on standard output and progress on standard error.
+ * Invariant: results go to standard output and nothing else does; a reader that went away (EPIPE) ends the output silently.
+ */
+import type { Readable } from 'node:stream';
+import { printable, printableJson } from './printable.js';
+
+/** Input of a command; a terminal can be put into raw mode to hide what is typed. */
+export interface CommandInput extends Readable {
+  readonly isTTY?: boolean | undefined;
+  setRawMode?(raw: boolean): unknown;
+}
+
+/** Output of a command. */
+export interface CommandOutput {
+  write(text: string): boolean;
+  once(event: 'drain' | 'close' | 'error', listener: () => void): unknown;
+  off(event: 'drain' | 'close' | 'error', listener: () => void): unknown;
+  /** Width of the terminal; absent when it is none. */
+  readonly columns?: number | undefined;
+  readonly isTTY?: boolean | undefined;
+  readonly destroyed?: boolean | undefined;
+}
+
+/** What a command may touch of the process around it. */
+export interface CommandIo {
+  readonly stdin: CommandInput;
+  readonly stdout: CommandOutput;
+  readonly stderr: CommandOutput;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+  /** Who is at the keyboard: recorded as the one who changed something. */
+  readonly userName: string;
+}
+
+/** Width of a table when the terminal's is not known, columns. */
+const defaultColumns = 80;
+
+/** The width to draw tables for: that of the terminal, `COLUMNS`, or 80. */
+export function terminalColumns(io: CommandIo): number {
+  const stated = Number(io.environment['COLUMNS']);
+  return io.stdout.columns ?? (Number.isInteger(stated) && stated > 0 ? stated : defaultColumns);
+}
+
+/** Writes a line to standard output and waits while its reader is slow. The caller has made it printable. */
+export async function writeLine(io: CommandIo, line: string): Promise<void> {
+  const output = io.stdout;
+  if (output.destroyed === true || output.write(`${line}\n`)) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      for (const event of ['drain', 'close', 'error'] as const) output.off(event, done);
+      resolve();
+    };
+    for (const event of ['drain', 'close', 'error'] as const) output.once(event, done);
+    if (output.destroyed === true) done();
+  });
+}
+
+/** A remark for people on standard error: a warning, what was done, what to know. */
+export function remark(io: CommandIo, text: string): void {
+  io.stderr.write(`${text.split('\n').map(printable).join('\n')}\n`);
+}
+
+/**
+ * JSON for programs: column names as keys, instants in ISO 8601 UTC, octets exact.
+ *
+ * @param value anything; a bigint becomes a number when that is exact and its digits in a string otherwise
+ * @param indent spaces of indentation
+ */
+export function toJson(value: unknown, indent = 2): string {
+  return printableJson(
+    JSON.stringify(
+      value,
+      (_key, entry: unknown) =>
+        typeof entry === 'bigint'
+          ? entry >= BigInt(Number.MIN_SAFE_INTEGER) && entry <= BigInt(Number.MAX_SAFE_INTEGER)
+            ? Number(entry)
+            : String(entry)
+          : entry,
+      indent,
+    ),
+  );
+}
+
+/** Progress that repaints one line on a terminal and is silent elsewhere, except for its last word. */
+export class Progress {
+  private lastMs = -Infinity;
+  private shown = false;
+
+  constructor(private readonly io: CommandIo) {}
+
+  /** @param text the state now; repainted at most ten times a second */
+  update(text: string): void {
+    if (this.io.stderr.isTTY !== true) return;
+    const nowMs = this.io.nowMs();
+    if (nowMs - this.lastMs < 100) return;
+    this.lastMs = nowMs;
+    this.shown = true;
+    // CR and "erase to the end of the line": the text itself is ours, made of numbers.
+    this.io.stderr.write(`\r\u001b[K${printable(text)}`);
+  }
+
+  /** Takes the line away. */
+  end(): void {
+    if (this.shown) this.io.stderr.write('\r\u001b[K');
+    this.shown = false;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * A look at the whole configuration, as the server's start would take it.
+ *
+ * Enters: the folders. Leaves: problems and warnings, and the names of what there is.
+ * Invariant: nothing is created: a missing secret that the server would make is reported, not made.
+ */
+import { loadConfig } from '../config/load-config.js';
+import { ConfigError } from '../config/problem.js';
+import type { ConfigProblem } from '../config/problem.js';
+
+/** What `check-config` tells. */
+export interface ConfigurationCheck {
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
+  /** Names of the NAS entries. */
+  readonly nas: readonly string[];
+  /** Names of the profiles that were read. */
+  readonly profiles: readonly string[];
+  /** Paths of secrets that the server's start would make. */
+  readonly missingSecrets: readonly string[];
+}
+
+/** Reads everything; a wrong configuration is a result here, not an error. */
+export async function checkConfiguration(options: {
+  readonly confDir: string;
+  readonly dataDir: string;
+  readonly bundledProfilesDir: string;
+  readonly io: { readonly environment: Readonly<Record<string, string | undefined>> };
+}): Promise<ConfigurationCheck> {
+  try {
+    const config = await loadConfig({
+      confDir: options.confDir,
+      dataDir: options.dataDir,
+      bundledProfilesDir: options.bundledProfilesDir,
+      environment: options.io.environment,
+    });
+    return {
+      problems: [],
+      warnings: config.warnings,
+      nas: config.nas.map((entry) => entry.name),
+      profiles: Object.keys(config.profiles).sort(),
+      missingSecrets: config.missingSecrets.map((missing) => missing.path),
+    };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { problems: error.problems, warnings: [], nas: [], profiles: [], missingSecrets: [] };
+  }
+}

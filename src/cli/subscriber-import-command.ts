@@ -1,0 +1,299 @@
+/**
+ * `subscriber import`.
+ *
+ * Enters: a CSV file. Leaves: added and changed subscribers, errors by line, and a summary.
+ * Invariant: a wrong line never stops the right ones (unless that is asked for); with `--dry-run` nothing remains.
+ */
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import type { Pool } from 'pg';
+import { equalSecrets } from '../radius/constant-time.js';
+import { parseStoredPassword, sealPassword } from '../radius/stored-password.js';
+import type { SealKeys } from '../radius/stored-password.js';
+import { storedPasswordKeyId } from '../domain/seal-key-id.js';
+import { loadCatalogueIds } from '../store/catalogue.js';
+import type { ImportRow } from '../store/import-columns.js';
+import type { ImportPasswords } from '../store/import-plan.js';
+import { batchImporter, importAsOne } from '../store/subscriber-import.js';
+import type { ImportFault, ImportOutcome, ImportSettings } from '../store/subscriber-import.js';
+import type { CommandContext } from './command-context.js';
+import { CommandError, UsageError } from './command-error.js';
+import { Progress } from './command-io.js';
+import { csvLines } from './csv-lines.js';
+import { count } from './display.js';
+import { meaningOfDatabaseError } from './error-report.js';
+import { CellReader } from './import-cells.js';
+import { printable } from './printable.js';
+
+/** The options of `subscriber import`, as typed. */
+export interface ImportOptions {
+  readonly dryRun?: boolean;
+  readonly stopOnError?: boolean;
+  readonly delimiter: string;
+}
+
+/** Rows of one batch: some 200 ms of work for the database, a few megabytes of parameters. */
+const batchRows = 5_000;
+
+/** Lines of one file: the logins seen are kept to find repeated ones, some 100 octets each. */
+const mostLines = 10_000_000;
+
+/** Errors that are printed; the rest is counted. */
+const mostErrorsShown = 1_000;
+
+/** What is kept of the errors for JSON. */
+interface LineError {
+  readonly line: number;
+  readonly login: string | null;
+  readonly error: string;
+}
+
+/** Stops reading after the first error, when that is asked for. */
+class StopReading extends Error {
+  override readonly name = 'StopReading';
+}
+
+/** Imports a file. */
+export async function importSubscribers(context: CommandContext, file: string, options: ImportOptions): Promise<void> {
+  if ([...options.delimiter].length !== 1)
+    throw new UsageError(`the delimiter is '${options.delimiter}'`, 'give one character');
+  const run = new ImportRun(context, file, options);
+  await run.go();
+  await run.report();
+}
+
+class ImportRun {
+  private readonly totals = { added: 0, changed: 0, unchanged: 0, errors: 0, lines: 0 };
+  private readonly errors: LineError[] = [];
+  private readonly loginLines = new Map<string, number>();
+  private readonly addressLines = new Map<string, number>();
+  private readonly progress: Progress;
+  private readonly startedMs: number;
+  private taken: 'yes' | 'dry-run' | 'refused' = 'yes';
+
+  constructor(
+    private readonly context: CommandContext,
+    private readonly file: string,
+    private readonly options: ImportOptions,
+  ) {
+    this.progress = new Progress(context.io);
+    this.startedMs = context.io.nowMs();
+  }
+
+  async go(): Promise<void> {
+    const input = this.open();
+    const lines = csvLines(input, this.options.delimiter);
+    try {
+      const pool = await this.context.pool();
+      const header = await lines.next();
+      if (header.done === true) throw new CommandError(`${this.file} is empty`, 'its first line names the columns');
+      if ('problem' in header.value)
+        throw new CommandError(`line ${String(header.value.line)} ${header.value.problem}`);
+      const reader = new CellReader(header.value.cells, await loadCatalogueIds(pool));
+      await this.write(pool, reader, lines);
+    } finally {
+      this.progress.end();
+      await lines.return(undefined);
+      input.destroy();
+    }
+  }
+
+  private open(): Readable {
+    if (this.file === '-') return this.context.io.stdin;
+    return createReadStream(this.file);
+  }
+
+  private async write(pool: Pool, reader: CellReader, lines: AsyncGenerator<CsvItem>): Promise<void> {
+    const settings: ImportSettings = {
+      actor: `${this.context.actor} import`,
+      columns: reader.columns,
+      passwords: reader.columns.some((column) => column.name === 'password') ? await this.passwords() : noPasswords,
+    };
+    const asOne = this.options.dryRun === true || this.options.stopOnError === true;
+    try {
+      if (!asOne) await this.pump(reader, lines, batchImporter(pool, settings));
+      else {
+        await importAsOne(
+          pool,
+          settings,
+          (write) => this.pump(reader, lines, write),
+          () => this.options.dryRun !== true && this.totals.errors === 0,
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof StopReading)) throw error;
+    }
+    if (this.options.dryRun === true) this.taken = 'dry-run';
+    else if (asOne && this.totals.errors > 0) this.taken = 'refused';
+  }
+
+  /** Reads the next batch while the database writes the one before. */
+  private async pump(
+    reader: CellReader,
+    lines: AsyncGenerator<CsvItem>,
+    write: (rows: readonly ImportRow[]) => Promise<ImportOutcome>,
+  ): Promise<void> {
+    let writing: Promise<void> = Promise.resolve();
+    let batch: ImportRow[] = [];
+    const send = async () => {
+      await writing;
+      const rows = batch;
+      batch = [];
+      writing = write(rows).then((outcome) => {
+        this.count(outcome);
+      });
+      // Heard here too, so that a failure while lines are still being read is not an unhandled one.
+      writing.catch(() => undefined);
+    };
+    try {
+      for await (const item of lines) {
+        const row = this.accept(reader, item);
+        if (row !== undefined && batch.push(row) >= batchRows) await send();
+      }
+      if (batch.length > 0) await send();
+    } finally {
+      await writing;
+    }
+  }
+
+  private accept(reader: CellReader, item: CsvItem): ImportRow | undefined {
+    this.totals.lines += 1;
+    if (this.totals.lines > mostLines)
+      throw new CommandError(`${this.file} has more than ${String(mostLines)} lines`, 'split it');
+    if ('problem' in item) return this.refuse(item.line, null, item.problem);
+    const result = reader.read(item.cells, item.line);
+    if (!result.ok) return this.refuse(item.line, null, result.problem);
+    const { row } = result;
+    const earlier = this.loginLines.get(row.login);
+    if (earlier !== undefined) {
+      return this.refuse(row.line, row.login, `has the login '${row.login}', which line ${String(earlier)} has too`);
+    }
+    this.loginLines.set(row.login, row.line);
+    const address = row.values.get('static_address');
+    if (typeof address === 'string') {
+      const other = this.addressLines.get(address);
+      if (other !== undefined)
+        return this.refuse(row.line, row.login, `has the address ${address}, which line ${String(other)} has too`);
+      this.addressLines.set(address, row.line);
+    }
+    const unreadable = this.unreadablePassword(row);
+    return unreadable === undefined ? row : this.refuse(row.line, row.login, unreadable);
+  }
+
+  private unreadablePassword(row: ImportRow): string | undefined {
+    const text = row.values.get('password');
+    if (typeof text !== 'string' || !isStoredForm(text)) return undefined;
+    const parsed = parseStoredPassword(text, this.sealKeys);
+    if (parsed.ok) return undefined;
+    return `password begins like a stored form and is none (${parsed.reason}); write {CLEAR} before a cleartext`;
+  }
+
+  private refuse(line: number, login: string | null, error: string): undefined {
+    this.totals.errors += 1;
+    if (this.errors.length < mostErrorsShown) this.errors.push({ line, login, error });
+    if (this.options.stopOnError === true) throw new StopReading();
+    return undefined;
+  }
+
+  private count(outcome: ImportOutcome): void {
+    this.totals.added += outcome.added;
+    this.totals.changed += outcome.changed;
+    this.totals.unchanged += outcome.unchanged;
+    for (const fault of outcome.faults) this.refuse(fault.line, fault.login, describeFault(fault));
+    this.progress.update(
+      `${String(this.totals.lines)} lines: ${String(this.totals.added)} added, ${String(this.totals.changed)} changed, ${count(this.totals.errors, 'error')}`,
+    );
+  }
+
+  private sealKeys: SealKeys = new Map();
+
+  private async passwords(): Promise<ImportPasswords> {
+    const { radius } = await this.context.config();
+    const key = radius.passwordKey.octets();
+    this.sealKeys = new Map([[storedPasswordKeyId, key]]);
+    return {
+      matches: (stored, given) => {
+        return sameText(stored, given) || sameCleartext(stored, given, this.sealKeys);
+      },
+      store: (given) => {
+        if (!isStoredForm(given)) return sealPassword(given, storedPasswordKeyId, key);
+        const parsed = parseStoredPassword(given, this.sealKeys);
+        const clear = parsed.ok && parsed.stored.form === 'cleartext' && !/^\{SEALED\}/iu.test(given);
+        return clear ? sealPassword(parsed.stored.password.toString('utf8'), storedPasswordKeyId, key) : given;
+      },
+    };
+  }
+
+  /** Prints errors and summary; an import with errors ends in exit code 1. */
+  async report(): Promise<void> {
+    const { totals, context } = this;
+    const seconds = Math.max(0.001, (context.io.nowMs() - this.startedMs) / 1000);
+    const written = this.taken === 'yes';
+    this.errors.sort((one, other) => one.line - other.line);
+    if (context.json) {
+      await context.printJson({
+        ...totals,
+        dry_run: this.options.dryRun === true,
+        written,
+        seconds,
+        error_lines: this.errors,
+      });
+    } else {
+      for (const error of this.errors) context.remark(`${this.file}:${String(error.line)}: ${error.error}`);
+      if (totals.errors > this.errors.length)
+        context.remark(`and ${count(totals.errors - this.errors.length, 'more error')}`);
+      const verb = { yes: '', 'dry-run': 'would be: ', refused: 'nothing is written; would be: ' }[this.taken];
+      await context.print(
+        printable(
+          `${verb}${String(totals.added)} added, ${String(totals.changed)} changed, ${String(totals.unchanged)} unchanged, ` +
+            `${count(totals.errors, 'error')} in ${count(totals.lines, 'line')} (${seconds.toFixed(1)} s)`,
+        ),
+      );
+    }
+    if (totals.errors > 0) {
+      throw new CommandError(
+        `${count(totals.errors, 'line')} of ${this.file} could not be imported`,
+        written
+          ? 'correct them and import the file again: what is there already stays as it is'
+          : 'correct them and import again',
+      );
+    }
+  }
+}
+
+type CsvItem = Awaited<ReturnType<ReturnType<typeof csvLines>['next']>>['value'] & object;
+
+const noPasswords: ImportPasswords = {
+  matches: sameText,
+  store: (given) => given,
+};
+
+function isStoredForm(text: string): boolean {
+  return text.startsWith('{') || text.startsWith('$2');
+}
+
+function sameText(one: string, other: string): boolean {
+  return equalSecrets(Buffer.from(one, 'utf8'), Buffer.from(other, 'utf8'));
+}
+
+function sameCleartext(stored: string, given: string, keys: SealKeys): boolean {
+  const one = parseStoredPassword(stored, keys);
+  const other = parseStoredPassword(isStoredForm(given) ? given : `{CLEAR}${given}`, keys);
+  if (!one.ok || one.stored.form !== 'cleartext' || !other.ok || other.stored.form !== 'cleartext') return false;
+  return equalSecrets(other.stored.password, one.stored.password);
+}
+
+function describeFault(fault: ImportFault): string {
+  if ('refused' in fault) {
+    const meaning = meaningOfDatabaseError(fault.refused);
+    return meaning === undefined
+      ? `login '${fault.login}': the database refuses it (SQLSTATE ${fault.refused.code ?? 'unknown'})`
+      : `login '${fault.login}': ${meaning[0]}; ${meaning[1]}`;
+  }
+  switch (fault.fault.kind) {
+    case 'address-taken':
+      return `login '${fault.login}': the address ${fault.fault.address} belongs to '${fault.fault.by}'`;
+    case 'deleted':
+      return `login '${fault.login}' is deleted; a column deleted with false brings it back`;
+  }
+}
