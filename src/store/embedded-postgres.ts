@@ -6,8 +6,8 @@
  * in `<data>/secrets/postgres` and travels in no argument list, environment or log.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { lchown, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { EmbeddedPostgresError, systemErrorCode } from './postgres-error.js';
@@ -32,6 +32,9 @@ import {
 import { PostgresSupervisor, type AnsweringServer, type EmbeddedPostgresLog } from './postgres-supervisor.js';
 import { chooseRunAs, type RunAs } from './postgres-run-as.js';
 import { tryFolderLock } from './start-lock.js';
+
+/** The folder of package.json, from src/store as from build/store. */
+const checkoutDirectory = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Role and database of Sluice. Not a superuser: whoever gets SQL through us must not get the host. */
 const APPLICATION_ROLE = 'sluice';
@@ -131,7 +134,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await mkdir(join(dataDirectory, 'secrets'), { recursive: true, mode: 0o700 });
 
   const prepared = await alone(dataDirectory, progress, async () => {
-    const wanted = await chooseRunAs(clusterDirectory, fileURLToPath(new URL('../..', import.meta.url)));
+    const wanted = await chooseRunAs(clusterDirectory, [dataDirectory, checkoutDirectory]);
     const clusterMajor = await majorVersionOfCluster(clusterDirectory);
     const password = await readOrMakePassword(join(dataDirectory, 'secrets', 'postgres'), clusterMajor !== undefined);
     const staging = `${clusterDirectory}.new`;
@@ -275,6 +278,11 @@ async function readOrMakePassword(path: string, clusterExists: boolean): Promise
   const made = randomBytes(PASSWORD_OCTETS).toString('base64url');
   await rm(path, { force: true });
   await writeFile(path, `${made}\n`, { mode: 0o600, flag: 'wx' });
+  if (process.geteuid?.() === 0) {
+    // Root worked in the folder of an ordinary user, who must be able to go on without root.
+    const { uid, gid } = await stat(dirname(dirname(path)));
+    for (const one of [dirname(path), path]) await lchown(one, uid, gid);
+  }
   return made;
 }
 

@@ -18,6 +18,7 @@ import {
   stat,
   truncate,
   writeFile,
+  type FileHandle,
 } from 'node:fs/promises';
 import { constants as fileConstants } from 'node:fs';
 import { createServer } from 'node:net';
@@ -149,7 +150,7 @@ export async function spawnPostmaster(given: {
     given.clusterDirectory,
     ...settingArguments(given.settings),
   ]);
-  const log = await open(given.logFile, 'a', 0o600);
+  const log = await openLog(given.logFile);
   try {
     const child = spawn(command.file, command.args, {
       ...command.options,
@@ -178,6 +179,27 @@ export async function spawnPostmaster(given: {
   } finally {
     await log.close();
   }
+}
+
+/** Opens a log for appending; made by root in the folder of an ordinary user, it is that user's. */
+async function openLog(path: string): Promise<FileHandle> {
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = fileConstants;
+  let log: FileHandle;
+  try {
+    log = await open(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
+  } catch (error) {
+    throw new EmbeddedPostgresError(
+      'start-failed',
+      `the log ${path} cannot be written (${systemErrorCode(error) ?? 'unknown error'})`,
+      'give it to the user who starts Sluice, or remove it',
+      { cause: error },
+    );
+  }
+  if (process.geteuid?.() === 0) {
+    const { uid, gid } = await stat(dirname(path));
+    await log.chown(uid, gid);
+  }
+  return log;
 }
 
 /** What `postmaster.pid` says (PostgreSQL: storage/lmgr pidfile.h). */
@@ -353,7 +375,8 @@ export async function stopPostmaster(
 export async function rotateLog(path: string, maxOctets: number): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined || found.size <= maxOctets) return;
-  await copyFile(path, `${path}.1`);
+  await rm(`${path}.1`, { force: true });
+  await copyFile(path, `${path}.1`, fileConstants.COPYFILE_EXCL);
   await truncate(path, 0);
 }
 

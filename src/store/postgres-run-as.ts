@@ -81,12 +81,13 @@ async function ownerOf(path: string): Promise<UserIds | undefined> {
 }
 
 /**
- * The ids under which to run: the owner of an existing cluster, else of the checkout when that is not root, else the system
- * user `postgres`, else `nobody`. For an ordinary user: itself, or a typed error when the cluster belongs to another.
+ * The ids under which to run: the owner of an existing cluster, else of the first of `relatedDirectories` that is not root's,
+ * else the system user `postgres`, else `nobody`. For an ordinary user: itself, or a typed error when the cluster belongs to
+ * another.
  *
  * @throws EmbeddedPostgresError `cluster-owner`
  */
-export async function chooseRunAs(clusterDirectory: string, checkoutDirectory: string): Promise<RunAs> {
+export async function chooseRunAs(clusterDirectory: string, relatedDirectories: readonly string[]): Promise<RunAs> {
   const ourUserId = process.geteuid?.() ?? OVERFLOW_USER_ID;
   const clusterOwner = await ownerOf(clusterDirectory);
   if (ourUserId !== 0) {
@@ -99,8 +100,8 @@ export async function chooseRunAs(clusterDirectory: string, checkoutDirectory: s
     }
     return { kind: 'self' };
   }
-  const checkoutOwner = await ownerOf(checkoutDirectory);
-  const ids = [clusterOwner, checkoutOwner].find((owner) => owner !== undefined && owner.userId !== 0) ??
+  const relatedOwners = await Promise.all(relatedDirectories.map(ownerOf));
+  const ids = [clusterOwner, ...relatedOwners].find((owner) => owner !== undefined && owner.userId !== 0) ??
     (await idsByName('postgres')) ??
     (await idsByName('nobody')) ?? { userId: OVERFLOW_USER_ID, groupId: OVERFLOW_USER_ID };
   return { kind: 'user', ...ids, capability: 'none' };

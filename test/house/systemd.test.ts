@@ -22,7 +22,7 @@ t.test(
     const { status, stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', threshold, unit], {
       encoding: 'utf8',
     });
-    t.equal(status, 0, stdout.trim().split('\n').at(-1));
+    t.equal(status, 0, stdout.trim().split('\n').at(-1) ?? '');
   },
 );
 

@@ -90,7 +90,8 @@ function startInChild(t: Pick<Tap, 'teardown'>, dataDir: string, port: number, s
   const child = spawn(command[0]!, command.slice(1), {
     stdio: ['pipe', 'pipe', 'inherit'],
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    env: { ...process.env, HOME: home, TMPDIR: home },
+    // The loaders in NODE_OPTIONS write where another user may not.
+    env: { ...process.env, NODE_OPTIONS: '', HOME: home, TMPDIR: home },
   });
   t.teardown(() => child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -300,6 +301,27 @@ t.test(
     await chown(parent, NOBODY, NOBODY);
     const step = ['setpriv', `--reuid=${String(NOBODY)}`, `--regid=${String(NOBODY)}`, '--clear-groups', '--'];
     const { child, line } = startInChild(t, join(parent, 'data'), await freeTcpPort(), step, parent);
+    t.match(await line(), { adopted: false, owner: NOBODY });
+    child.stdin.end();
+    t.same(await line(), { stopped: 'stopped' });
+  },
+);
+
+t.test(
+  'root in the data folder of an ordinary user runs it as that user, who can go on alone',
+  { skip: weAreRoot ? false : 'only root can be somebody else' },
+  async (t) => {
+    const parent = await mkdtemp(join(tmpdir(), 'sluice-embedded-'));
+    t.teardown(() => rm(parent, { recursive: true, force: true }));
+    const dataDir = join(parent, 'data');
+    await mkdir(dataDir, { mode: 0o700 });
+    for (const folder of [parent, dataDir]) await chown(folder, NOBODY, NOBODY);
+    const port = await freeTcpPort();
+    const byRoot = await start(t, { dataDir, port });
+    t.equal((await stat(`/proc/${String(byRoot.pid())}`)).uid, NOBODY);
+    await byRoot.stop();
+    const step = ['setpriv', `--reuid=${String(NOBODY)}`, `--regid=${String(NOBODY)}`, '--clear-groups', '--'];
+    const { child, line } = startInChild(t, dataDir, port, step, parent);
     t.match(await line(), { adopted: false, owner: NOBODY });
     child.stdin.end();
     t.same(await line(), { stopped: 'stopped' });

@@ -104,7 +104,7 @@ export class TestPostgres {
     const directory = await mkdtemp(join(tmpdir(), 'sluice-test-postgres-'));
     await chmod(directory, 0o755);
     const cluster = join(directory, 'cluster');
-    const wanted = await chooseRunAs(cluster, fileURLToPath(new URL('../..', import.meta.url)));
+    const wanted = await chooseRunAs(cluster, [fileURLToPath(new URL('../..', import.meta.url))]);
     await createOwnedDirectory(cluster, wanted);
     const { binaries, runAs } = await findPostgresBinaries(wanted, cluster, {
       copyDirectory: join(directory, 'binaries'),
@@ -124,9 +124,7 @@ export class TestPostgres {
       guard(directory),
     );
     await server.start();
-    await server.asAdmin((client) =>
-      client.query(`CREATE ROLE ${APPLICATION_ROLE} LOGIN PASSWORD '${password}'`),
-    );
+    await server.asAdmin((client) => client.query(`CREATE ROLE ${APPLICATION_ROLE} LOGIN PASSWORD '${password}'`));
     return server;
   }
 
