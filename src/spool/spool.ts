@@ -111,7 +111,7 @@ export class Spool {
     const lock = await files.lockDirectory(options.directory);
     try {
       const found = await recoverFolder(files, options.directory, containedAlarm(options.onAlarm));
-      const catalog = new SegmentCatalog(found.segments, found.nextSequence);
+      const catalog = new SegmentCatalog(found.segments, found.nextSequence, found.passedOver);
       const uuid = found.uuid ?? randomUUID();
       const spool = new Spool(options, files, { uuid, catalog, lock, highestNumber: found.highestNumber });
       await spool.#writer.start();

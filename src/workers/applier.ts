@@ -102,7 +102,7 @@ export class Applier {
 
   /** Resolves when everything that was durable at the call has been applied, or the applier stops. */
   async caughtUp(): Promise<void> {
-    const { syncedSequence } = await this.#deps.spool.status();
+    const { syncedSequence } = this.#deps.spool;
     while (this.#status.appliedSequence < syncedSequence && !this.#stopping.signal.aborted) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }

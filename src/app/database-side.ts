@@ -1,0 +1,283 @@
+/**
+ * Everything that needs PostgreSQL, in order. Enters: the policy and the parts that answer without it. Leaves: a running feed, applier, reserve and
+ * sweeper. Invariants: nothing is granted before everything acknowledged earlier has been applied; the instance's name is ours
+ * alone for as long as we run.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pool, PoolClient } from 'pg';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.js';
+import type { SessionFact } from '../domain/accounting-fact.js';
+import type { Resolve } from '../domain/session-batch.js';
+import type { ClassCookie } from '../handlers/class-cookie.js';
+import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
+import type { Spool } from '../spool/spool.js';
+import { AccessAttempts, pruneAccessAttempts } from '../store/access-attempts.js';
+import { AddressReserve } from '../store/address-reserve.js';
+import { ChangeFeed } from '../store/change-feed.js';
+import { createPool } from '../store/database.js';
+import type { Directory } from '../store/directory.js';
+import { DirectoryLoader } from '../store/directory-loader.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../store/embedded-postgres.js';
+import { beginInstance, endInstance, lockInstanceName, TwinInstanceError } from '../store/instances.js';
+import { migrate } from '../store/migrate.js';
+import { Applier } from '../workers/applier.js';
+import { Heartbeat } from '../workers/heartbeat.js';
+import { Loop } from '../workers/loop.js';
+import { Settler } from '../workers/settler.js';
+import { Sweeper } from '../workers/sweeper.js';
+
+/** Attempts are written once a second: what people look at need not be fresher. */
+const ATTEMPTS_INTERVAL_MS = 1000;
+const ATTEMPTS_PRUNE_INTERVAL_MS = 60_000;
+const ATTEMPTS_PRUNE_LIMIT = 5000;
+/** Rows kept at most, whatever the number of subjects: some 30 MB. */
+const ATTEMPTS_MAX_ROWS = 200_000;
+/** How often the lock on our name is looked after, ms. */
+const NAME_INTERVAL_MS = 5000;
+/** How long the connection of a killed process may go on holding the name, ms, and how often we ask meanwhile. */
+const NAME_PATIENCE_MS = 5000;
+const NAME_RETRY_MS = 200;
+
+export interface DatabaseSideDeps {
+  readonly config: Config;
+  readonly directory: Directory;
+  readonly spool: Spool;
+  readonly classCookie: ClassCookie;
+  /** How the names in a packet of this NAS are read, by the policy of the moment. */
+  readonly rulesOf: (nasName: string) => IdentityRules;
+  readonly listeningSinceMs: number;
+  readonly log: Logger;
+  /** Something that makes going on wrong: another server has our name. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export class DatabaseSide {
+  readonly pool: Pool;
+  readonly feed: ChangeFeed;
+  readonly applier: Applier;
+  readonly settler: Settler;
+  readonly sweeper: Sweeper;
+  readonly heartbeat: Heartbeat;
+  readonly reserve: AddressReserve;
+  readonly attempts: AccessAttempts;
+  readonly #deps: DatabaseSideDeps;
+  readonly #embedded: EmbeddedPostgres | undefined;
+  readonly #loops: readonly Loop[];
+  #name: PoolClient | undefined;
+
+  /**
+   * Reaches the database and starts everything.
+   * @throws the database's error (try again when it is unreachable), SchemaError, EmbeddedPostgresError, TwinInstanceError; nothing is
+   * left running
+   */
+  static async start(deps: DatabaseSideDeps): Promise<DatabaseSide> {
+    const { config, log } = deps;
+    const onProgress = (line: string): void => log.info(line);
+    const embedded =
+      config.database.url === undefined
+        ? await startEmbeddedPostgres({ dataDir: config.dataDir, port: config.database.port, onProgress, log })
+        : undefined;
+    try {
+      const url = embedded?.url ?? config.database.url!.text();
+      await migrate(url, { onProgress });
+      const side = new DatabaseSide(deps, url, embedded);
+      await side.#start().catch(async (error: unknown) => {
+        await side.stop();
+        throw error;
+      });
+      return side;
+    } catch (error) {
+      await embedded?.stop();
+      throw error;
+    }
+  }
+
+  private constructor(deps: DatabaseSideDeps, url: string, embedded: EmbeddedPostgres | undefined) {
+    const { config, directory, spool, log } = deps;
+    const instance = config.server.instance;
+    this.#deps = deps;
+    this.#embedded = embedded;
+    this.pool = createPool(url, {
+      instance,
+      maxConnections: config.database.poolSize,
+      statementTimeoutMs: config.database.statementTimeoutMs,
+      connectTimeoutMs: config.database.connectTimeoutMs,
+      onConnectionError: (error) => log.debug({ err: error }, 'a database connection broke'),
+    });
+    const { pool } = this;
+    const onError = (error: unknown): void => log.debug({ err: error }, 'the database did not answer');
+    this.settler = new Settler(pool, log);
+    this.applier = new Applier({
+      spool,
+      pool,
+      instance,
+      resolve: this.#resolver(),
+      readClass: (packet) => deps.classCookie.read(packet),
+      onSettled: (ids) => this.settler.note(ids),
+      onRestart: () => this.sweeper.noteRestart(),
+      log,
+      batchRecords: config.applier.batchRecords,
+      retryMaxMs: config.applier.retryMaxSeconds * 1000,
+    });
+    this.heartbeat = new Heartbeat({
+      pool,
+      instance,
+      log,
+      syncedSequence: () => spool.syncedSequence,
+      appliedSequence: () => this.applier.status.appliedSequence,
+    });
+    const loader = new DirectoryLoader(pool, directory);
+    this.feed = new ChangeFeed({
+      databaseUrl: url,
+      instance,
+      nowMs: Date.now,
+      onError,
+      pollIntervalMs: config.changeFeed.pollMs,
+      retentionMs: config.changeFeed.retentionHours * 3_600_000,
+      sink: {
+        reload: async (reason) => {
+          log.info({ reason }, 'loading all subscribers');
+          await loader.loadAll(loadProgress(log));
+          log.info({ subscribers: directory.subscriberCount }, 'all subscribers are loaded');
+        },
+        apply: async (changes) => {
+          await loader.apply(changes);
+          this.settler.note(changes.subscribers);
+          this.settler.noteAccounts(changes.accounts);
+        },
+        caughtUp: (databaseTimeMs, polledAtMs) => {
+          directory.markCaughtUp(databaseTimeMs, polledAtMs);
+          this.heartbeat.noteFeed(databaseTimeMs);
+        },
+      },
+    });
+    this.reserve = new AddressReserve({
+      pool,
+      directory,
+      instance,
+      reserveSize: config.addresses.reserveSize,
+      offerGraceMs: config.addresses.offerGraceSeconds * 1000,
+      outageHorizonMs: config.addresses.outageHorizonHours * 3_600_000,
+      nowMs: Date.now,
+      onError,
+    });
+    this.sweeper = new Sweeper({
+      pool,
+      config,
+      settler: this.settler,
+      log,
+      listeningSinceMs: deps.listeningSinceMs,
+      isCaughtUp: () => this.applier.status.appliedSequence >= spool.syncedSequence - config.applier.batchRecords,
+    });
+    this.attempts = new AccessAttempts({ pool, onError });
+    this.#loops = this.#makeLoops();
+  }
+
+  /** Stops in the reverse order. What was acknowledged and is not applied yet stays in the spool. */
+  async stop(): Promise<void> {
+    const { log } = this.#deps;
+    const quietly = (step: Promise<unknown>): Promise<unknown> =>
+      step.catch((error: unknown) => log.debug({ err: error }, 'a step of stopping failed'));
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+    await quietly(this.attempts.flush(Date.now()));
+    await this.sweeper.stop();
+    await this.applier.stop();
+    await this.settler.stop();
+    await quietly(this.feed.stop());
+    await this.heartbeat.stop();
+    await quietly(this.reserve.stop());
+    if (this.#name !== undefined) {
+      await quietly(endInstance(this.pool, this.#deps.config.server.instance));
+      this.#name.release(true);
+      this.#name = undefined;
+    }
+    await quietly(this.pool.end());
+    await this.#embedded?.stop();
+  }
+
+  async #start(): Promise<void> {
+    const { config, spool } = this.#deps;
+    const instance = config.server.instance;
+    if (!(await this.#takeName())) throw new TwinInstanceError(instance);
+    await beginInstance(this.pool, instance, spool.uuid);
+    await this.feed.start();
+    await this.applier.start();
+    // A grant that was acknowledged before a crash must be known before its address could be granted again.
+    await this.applier.caughtUp();
+    await this.reserve.start();
+    this.settler.start();
+    this.sweeper.start();
+    this.heartbeat.start();
+    for (const loop of this.#loops) loop.start();
+  }
+
+  #makeLoops(): Loop[] {
+    const { config, log } = this.#deps;
+    const { pool } = this;
+    const retention = {
+      keepDays: config.accessAttempts.keepDays,
+      perSubject: config.accessAttempts.perSubject,
+      total: ATTEMPTS_MAX_ROWS,
+    };
+    const loop = (name: string, intervalMs: number, run: () => Promise<boolean>): Loop =>
+      new Loop({ name, intervalMs, run, log });
+    return [
+      loop('access-attempts', ATTEMPTS_INTERVAL_MS, async () => {
+        await this.attempts.flush(Date.now());
+        return false;
+      }),
+      loop('access-attempts-prune', ATTEMPTS_PRUNE_INTERVAL_MS, async () => {
+        return (await pruneAccessAttempts(pool, retention, ATTEMPTS_PRUNE_LIMIT)) >= ATTEMPTS_PRUNE_LIMIT;
+      }),
+      loop('instance-name', NAME_INTERVAL_MS, async () => {
+        if (this.#name !== undefined || (await this.#takeName())) return false;
+        this.#deps.onFatal(new TwinInstanceError(config.server.instance));
+        return false;
+      }),
+    ];
+  }
+
+  /**
+   * Holds the lock on our name for as long as its connection lives; the loop takes it again after an outage. The server notices the end
+   * of a killed process within moments, so a name that is taken is asked for again before it counts as a twin's.
+   */
+  async #takeName(): Promise<boolean> {
+    const client = await this.pool.connect();
+    const lost = (): void => {
+      if (this.#name === client) this.#name = undefined;
+    };
+    client.once('end', lost);
+    client.once('error', lost);
+    try {
+      const giveUpAtMs = performance.now() + NAME_PATIENCE_MS;
+      while (!(await lockInstanceName(client, this.#deps.config.server.instance))) {
+        if (performance.now() > giveUpAtMs) {
+          client.release(true);
+          return false;
+        }
+        await delay(NAME_RETRY_MS);
+      }
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    this.#name = client;
+    return true;
+  }
+
+  #resolver(): Resolve {
+    const { directory, rulesOf } = this.#deps;
+    return (fact: SessionFact) => resolveSubscriber(directory, rulesOf(fact.nasName), fact) ?? null;
+  }
+}
+
+/** Says how far a long load is, now and then. */
+function loadProgress(log: Logger): (progress: { readonly subscribers: number }) => void {
+  let saidAtMs = performance.now();
+  return ({ subscribers }) => {
+    if (performance.now() - saidAtMs < 2000) return;
+    saidAtMs = performance.now();
+    log.info({ subscribers }, 'loading subscribers');
+  };
+}
