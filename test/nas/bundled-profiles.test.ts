@@ -1,6 +1,9 @@
 // The bundled profiles, octet by octet: what each kind of NAS is sent in each state, in the units that it reads.
 import t from 'tap';
-import { confFolder } from '../config/conf-folder.js';
+import { join } from 'node:path';
+import { checkout, confFolder } from '../config/conf-folder.js';
+import { dictionaryEncoder } from '../../src/nas/dictionary-encoder.js';
+import { loadDictionary } from '../../src/radius/dictionary-file.js';
 import { compileProfile } from '../../src/nas/profile.js';
 import type { CompiledState } from '../../src/nas/profile.js';
 import { sampleContext } from '../../src/nas/attribute-variables.js';
@@ -158,4 +161,12 @@ t.test('a rate that 32 bits cannot hold fails the answer rather than being sent 
     ok: false,
     failure: { attribute: 'WISPr-Bandwidth-Max-Down', reason: 'does-not-fit', variable: undefined },
   });
+});
+
+t.test('the shipped dictionaries make the same octets as the numbers that this test assumes', async (t) => {
+  const shipped = dictionaryEncoder(loadDictionary(join(checkout, 'dictionaries/dictionary')).dictionary);
+  for (const [name, state, rate, expected] of rows) {
+    const compiled = compileProfile(config.profiles[name]!, shipped).states[state];
+    t.equal(octets(compiled, context(rate)), expected === 'reject' ? '' : expected, `${name} ${state}`);
+  }
 });
