@@ -51,6 +51,8 @@ export class PapVerifier {
         return verdict(equalSecrets(digest, stored.hash));
       }
       default: {
+        // bcrypt ends at the first NUL and scrypt pads with them: `x` and `x\0` would be the same password.
+        if (password.includes(0)) return failed('wrong-password');
         const hash = stored.form === 'bcrypt' ? stored.text : stored.hash;
         return this.#cache.has(subscriber, hash, password)
           ? accepted
@@ -79,8 +81,6 @@ function verdict(matches: boolean): PasswordResult {
 }
 
 async function bcryptMatches(stored: Extract<StoredPassword, { form: 'bcrypt' }>, password: Buffer): Promise<boolean> {
-  // bcrypt ends at the first NUL, which would make `x` and `x\0y` the same password.
-  if (password.includes(0)) return false;
   return bcrypt.compare(password, stored.text);
 }
 
