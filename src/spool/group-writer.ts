@@ -53,7 +53,7 @@ export class GroupWriter {
   commitStartedAtMs: number | undefined;
 
   readonly #options: GroupWriterOptions;
-  readonly #queue: GroupQueue;
+  readonly #queue = new GroupQueue();
   #state: WriterState = 'failing';
   #file: OpenFile | undefined;
   #live: Segment | undefined;
@@ -69,7 +69,6 @@ export class GroupWriter {
 
   constructor(options: GroupWriterOptions) {
     this.#options = options;
-    this.#queue = new GroupQueue(options.maxQueuedBytes);
     this.#nextSegment = options.nextSegment;
   }
 
@@ -255,7 +254,8 @@ export class GroupWriter {
     catalog.add(segment);
     if (passedOver !== undefined) {
       catalog.remove(passedOver);
-      // Recovery passes it over too, should it stay.
+      catalog.passedOver.add(passedOver.path);
+      // Recovery passes it over too, should it stay; retention sees to it that it does not.
       await files.unlink(passedOver.path).catch(() => undefined);
     }
   }

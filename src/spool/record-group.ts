@@ -4,7 +4,7 @@
  */
 
 import type { Position } from './position.js';
-import { maxRecordBytes, recordHeaderBytes, stampRecord, writeRecordBody } from './segment-format.js';
+import { recordHeaderBytes, stampRecord, writeRecordBody } from './segment-format.js';
 
 /** What became of a record: it lasts and lies at `position`, or it must not be acknowledged. */
 export type AppendResult =
@@ -29,7 +29,7 @@ export class SpoolAppendError extends Error {
  * One write. A quarter of a mebibyte costs a disk hardly more than a kibibyte, and 1,024 answers hold the event loop for a
  * few milliseconds, below the 20 ms that nothing may exceed.
  */
-export const groupBytes = 256 * 1024;
+const groupBytes = 256 * 1024;
 const groupRecords = 1024;
 
 export class RecordGroup {
@@ -97,16 +97,13 @@ export class RecordGroup {
   }
 }
 
-/** Groups that wait, oldest first; the last one gathers. Emptied groups are used again, so a steady load allocates none. */
+/** Emptied groups kept for use again (4 MiB): a steady load then allocates none, and a burst gives its memory back. */
+const maxSpareGroups = 16;
+
+/** Groups that wait, oldest first; the last one gathers. */
 export class GroupQueue {
   readonly #waiting: RecordGroup[] = [];
   readonly #spare: RecordGroup[] = [];
-  readonly #maxSpare: number;
-
-  constructor(maxQueuedBytes: number) {
-    // Every group but the last is full to within one record, which bounds how many can be in use.
-    this.#maxSpare = Math.ceil(maxQueuedBytes / (groupBytes - maxRecordBytes)) + 1;
-  }
 
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
@@ -127,6 +124,6 @@ export class GroupQueue {
   }
 
   recycle(group: RecordGroup): void {
-    if (this.#spare.length < this.#maxSpare) this.#spare.push(group);
+    if (this.#spare.length < maxSpareGroups) this.#spare.push(group);
   }
 }

@@ -45,6 +45,8 @@ export interface RecoveredFolder {
   readonly uuid: string | undefined;
   /** Ascending; what does not count is not among them. */
   readonly segments: readonly Segment[];
+  /** Paths of files that a later header passed over; removed, but perhaps not for good yet. */
+  readonly passedOver: readonly string[];
   /** The highest number that any file ever had here, so that none is used twice. */
   readonly highestNumber: number;
   readonly nextSequence: number;
@@ -63,15 +65,17 @@ interface FoundSegment {
 export async function recoverFolder(files: FileLayer, directory: string, raise: RaiseAlarm): Promise<RecoveredFolder> {
   const { found, highestNumber } = await readHeaders(files, directory, raise);
   const first = found[0];
-  if (first === undefined) return { uuid: undefined, segments: [], highestNumber, nextSequence: 1 };
+  if (first === undefined) {
+    return { uuid: undefined, segments: [], passedOver: [], highestNumber, nextSequence: 1 };
+  }
   const uuid = first.header.uuid;
   for (const { header, path } of found) {
     if (header.uuid !== uuid) throw new SpoolForeignSegmentError(path, header.uuid, uuid);
   }
-  const segments = await followChain(files, found, raise);
+  const { segments, passedOver } = await followChain(files, found, raise);
   const newest = segments.at(-1);
   const nextSequence = newest === undefined ? 1 : await scanNewest(files, newest, raise);
-  return { uuid, segments, highestNumber, nextSequence };
+  return { uuid, segments, passedOver, highestNumber, nextSequence };
 }
 
 async function readHeaders(
@@ -134,13 +138,19 @@ async function readHeaderBytes(
 }
 
 /** From the newest header backwards: which segments count, and how much of each. */
-async function followChain(files: FileLayer, found: FoundSegment[], raise: RaiseAlarm): Promise<Segment[]> {
+async function followChain(
+  files: FileLayer,
+  found: FoundSegment[],
+  raise: RaiseAlarm,
+): Promise<{ segments: Segment[]; passedOver: string[] }> {
   const chain: Segment[] = [];
+  const passedOver: string[] = [];
   let successor: DecodedHeader | undefined;
   for (const { path, header, fileBytes } of found.toReversed()) {
     if (successor !== undefined && header.number > successor.previousNumber) {
-      // The successor passed it over, because nothing in it had been acknowledged. What has bytes in it is left for a person.
-      if (fileBytes <= dataStartOffset) await files.unlink(path).catch(() => undefined);
+      // Nothing in it had been acknowledged when its successor was made.
+      passedOver.push(path);
+      await files.unlink(path).catch(() => undefined);
       continue;
     }
     const ruled = successor !== undefined && header.number === successor.previousNumber;
@@ -150,7 +160,7 @@ async function followChain(files: FileLayer, found: FoundSegment[], raise: Raise
     chain.push({ header, path, endOffset: ruled ? (successor?.previousLength ?? 0) : fileBytes, fileBytes });
     successor = header;
   }
-  return chain.reverse();
+  return { segments: chain.reverse(), passedOver };
 }
 
 /** Finds the end of the newest segment's last whole record; returns the sequence that comes next. */

@@ -68,12 +68,14 @@ export class Retention {
     const { files, directory, catalog, clock, raise } = this.#options;
     for (let due = this.#due(); due !== undefined && !this.#stopped; due = this.#due()) {
       try {
-        await files.unlink(due.path).catch((error: unknown) => {
-          if (errorCode(error) !== 'ENOENT') throw error;
-        });
-        catalog.remove(due);
-        // Before the next one goes, so that a power cut leaves no hole in the row of segments.
+        const passedOver = [...catalog.passedOver];
+        for (const path of passedOver) await this.#unlink(path);
+        // Whatever went before is gone for good before the next one goes. So a power cut leaves no hole in the row, and no
+        // file that was passed over outlives the header that passed it over.
         await files.syncDirectory(directory);
+        for (const path of passedOver) catalog.passedOver.delete(path);
+        await this.#unlink(due.path);
+        catalog.remove(due);
       } catch (error) {
         this.#notBeforeMs = clock.nowMs() + pauseAfterFailureMs;
         const message = error instanceof Error ? error.message : String(error);
@@ -81,5 +83,11 @@ export class Retention {
         return;
       }
     }
+  }
+
+  async #unlink(path: string): Promise<void> {
+    await this.#options.files.unlink(path).catch((error: unknown) => {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    });
   }
 }

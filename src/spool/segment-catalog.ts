@@ -20,10 +20,16 @@ export class SegmentCatalog {
   readonly #segments: Segment[];
   /** Of the next record that becomes durable; from 1. */
   nextSequence: number;
+  /**
+   * Paths of files that a later header passed over. They hold nothing that was acknowledged, and perhaps records that were
+   * refused: they have to be gone for good before the header that rules them out may go.
+   */
+  readonly passedOver: Set<string>;
 
-  constructor(segments: readonly Segment[], nextSequence: number) {
+  constructor(segments: readonly Segment[], nextSequence: number, passedOver: readonly string[] = []) {
     this.#segments = [...segments];
     this.nextSequence = nextSequence;
+    this.passedOver = new Set(passedOver);
   }
 
   get segments(): readonly Segment[] {

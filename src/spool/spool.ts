@@ -4,9 +4,10 @@
  * `ok: true` is read back exactly once per pass, in order and byte for byte, over any number of crashes, power cuts and
  * failing disks; only the loss of the disk itself loses it.
  *
- * A record that was answered `ok: false`, or not at all, may still be read back after a crash (the fact is genuine, its
- * sender repeats it, and applying is idempotent), but only while no later record has been acknowledged: the header of the
- * segment that takes the later one rules it out for good.
+ * A record that was answered `ok: false` must not be acknowledged. It is ruled out for good by the header of the segment that
+ * takes the next record, so it never comes back once the same process has acknowledged a later one. If the process dies
+ * before that, what is found whole at the next start counts as durable, refused and unanswered records included: the fact is
+ * genuine, its sender repeats it, and applying is idempotent.
  *
  * Positions belong to `uuid`. A restart always begins a new segment, so a position that was once handed out never comes to
  * mean another record, even when the end of the last segment was lost to damage.

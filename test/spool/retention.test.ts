@@ -1,13 +1,14 @@
 /** What is kept and for how long: applied segments for their days, unapplied ones for ever. */
 
 import t from 'tap';
+import { FaultyDisk, seededRandom } from '../support/faulty-files.js';
 import { appendAll, directory, openSpool, readAll, texts, textsOf, turns, type OpenSpool } from './harness.js';
 
 const dayMs = 24 * 3_600_000;
 
 /** A spool with one segment of three records per day. */
-async function weekOf(days: number): Promise<OpenSpool> {
-  const opened = await openSpool({ segmentBytes: 2048 });
+async function weekOf(days: number, disk = new FaultyDisk()): Promise<OpenSpool> {
+  const opened = await openSpool({ disk, segmentBytes: 2048 });
   for (let day = 0; day < days; day += 1) {
     await appendAll(
       opened.spool,
@@ -128,4 +129,58 @@ t.test('a power cut between removals leaves a row without a hole', async (t) => 
     t.same(again.alarms, [], `power cut at call ${cutAfter}`);
     await again.spool.close();
   }
+});
+
+t.test('a folder that could not be synced is synced before the next removal', async (t) => {
+  for (let seed = 1; seed <= 30; seed += 1) {
+    const opened = await weekOf(5, new FaultyDisk(seededRandom(seed)));
+    opened.clock.advance(400 * dayMs);
+    const records = await readAll(opened.spool);
+    const end = records.at(-1)?.nextPosition ?? { segment: 0, offset: 0 };
+    opened.disk.fault = (call) => (call === 'syncDirectory' ? 'EIO' : undefined);
+    opened.spool.setApplied(end);
+    await turns();
+    opened.disk.fault = (call) => (call === 'syncDirectory' && seed % 2 === 0 ? 'EIO' : undefined);
+    opened.clock.advance(60_000);
+    opened.spool.setApplied(end);
+    await turns();
+    opened.disk.fault = () => undefined;
+    opened.disk.powerLoss();
+    const again = await openSpool({ disk: opened.disk, clock: opened.clock });
+    t.same(again.alarms, [], `seed ${seed}`);
+    await again.spool.close();
+  }
+});
+
+t.test('a file with refused records goes before the header that rules them out', async (t) => {
+  const opened = await openSpool({ segmentBytes: 2048 });
+  const { spool, disk, clock } = opened;
+  // The first group fails, its bytes stay, and the file can be neither cut nor removed.
+  disk.fault = (call) => (call === 'syncData' || call === 'truncate' || call === 'unlink' ? 'EIO' : undefined);
+  await appendAll(spool, ['refused']);
+  disk.fault = (call) => (call === 'truncate' || call === 'unlink' ? 'EIO' : undefined);
+  clock.advance(10);
+  await turns();
+  for (let day = 0; day < 3; day += 1) {
+    await appendAll(spool, [`day${day}`.padEnd(2_000, '.')]);
+    clock.advance(10 * dayMs);
+  }
+  t.same(segments(opened), [1, 2, 3, 4]);
+  const records = await readAll(spool);
+  const end = records.at(-1)?.nextPosition ?? { segment: 0, offset: 0 };
+  spool.setApplied(end);
+  await turns();
+  t.same(segments(opened), [1, 2, 3, 4], 'while the one cannot go, neither can the other');
+  disk.fault = () => undefined;
+  clock.advance(60_000);
+  spool.setApplied(end);
+  await turns();
+  t.same(segments(opened), [4]);
+  await spool.close();
+  const again = await openSpool({ disk, clock });
+  t.same(
+    textsOf(await readAll(again.spool)).map((text) => text.slice(0, 4)),
+    ['day2'],
+  );
+  await again.spool.close();
 });

@@ -115,8 +115,9 @@ class Life {
     } else if (dice < 0.8) {
       await this.#apply(spool);
     } else if (dice < 0.85) {
-      this.#clock.advance(this.#below(2 * retentionMs));
-      await this.#turns();
+      // Time enough for retention, and now and then for a removal that failed to be tried again.
+      this.#clock.advance(this.#below(3 * retentionMs));
+      await this.#apply(spool);
     } else if (dice < 0.88) {
       this.#disk.capacityBytes = this.#below(40_000);
     } else if (dice < 0.92) {
@@ -242,7 +243,7 @@ class Life {
     const reader = spool.reader(this.#applied ?? 'start');
     const ended = Promise.race([
       (async () => {
-        for (let left = this.#below(4); left > 0; left -= 1) {
+        for (let left = this.#below(8); left > 0; left -= 1) {
           const batch = await reader.readBatch({ maxRecords: 1 + this.#below(10), maxBytes: 4096 }).catch(() => []);
           const end = (await spool.status()).syncedPosition;
           for (const record of batch) {
