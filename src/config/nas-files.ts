@@ -133,6 +133,11 @@ async function readNas(
     const remedy = 'name the networks of your NASes, or set allow_any_source = true';
     context.problems.push({ ...placeOf('address'), problem: 'is every address there is', remedy });
   }
+  if (!read.require_message_authenticator && !read.limit_proxy_state) {
+    const remedy = 'set limit_proxy_state = true unless a proxy sends the requests';
+    const problem = 'is off together with require_message_authenticator, which leaves BlastRADIUS open';
+    context.warnings.push({ ...placeOf('limit_proxy_state'), problem, remedy });
+  }
   const secrets = await secretsOf(context, read, placeOf, mode);
   return {
     name: read.name,

@@ -31,8 +31,16 @@ export async function readSharedSecret(
 ): Promise<SecretValue | undefined> {
   const line = await readFirstLine(context, reference, place, { kind: 'shared-secret', owner });
   if (line === undefined || line === 'missing') return line === 'missing' ? SecretValue.missing : undefined;
+  if (isBlank(line.at(0)) || isBlank(line.at(-1))) {
+    const problem = 'names a file whose first line begins or ends with a blank, which belongs to the secret';
+    context.warnings.push({ ...place, problem, remedy: 'remove the blank, unless the NAS has it too' });
+  }
   const secret = SecretValue.of(line);
   return judge(context, secret, place) ? secret : undefined;
+}
+
+function isBlank(octet: number | undefined): boolean {
+  return octet === 0x20 || octet === 0x09;
 }
 
 /**

@@ -9,9 +9,11 @@ import { z } from 'zod';
 import { endpoint, name, path, wholeNumber } from './setting.js';
 
 function isTimeZone(text: string): boolean {
+  // An offset would do for Intl, but PostgreSQL reads the sign of one the other way round (POSIX).
+  if (!/^[A-Za-z]/u.test(text)) return false;
   try {
     new Intl.DateTimeFormat('en', { timeZone: text });
-    return text !== '';
+    return true;
   } catch (error) {
     if (error instanceof RangeError) return false;
     throw error;

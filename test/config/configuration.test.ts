@@ -157,6 +157,21 @@ t.test('what is unwise is a warning with its place', async (t) => {
   t.equal(config.nas[1]?.secrets[0]?.text(), 'pk3Lx9Qv7Tz1Wd5Rb8Ym', 'the first line, without its end');
 });
 
+t.test('what opens the door to an attack, or looks like a slip, is a warning', async (t) => {
+  const folder = await confFolder(t, {
+    'conf/nas.d/a.toml': `name = "a"\naddress = "10.0.0.2"\nprofile = "linux"\n${secret}\nrequire_message_authenticator = false\nlimit_proxy_state = false`,
+    'conf/nas.d/b.toml': 'name = "b"\naddress = "10.0.0.3"\nprofile = "linux"\nsecret_file = "s"',
+    'conf/s': 'pk3Lx9Qv7Tz1Wd5Rb8Ym \n',
+  });
+  const config = await folder.load();
+  t.match(config.warnings, [
+    { line: 6, key: 'limit_proxy_state', problem: /BlastRADIUS/ },
+    { line: 4, key: 'secret_file', problem: /blank/ },
+  ]);
+  t.equal(config.warnings.length, 2);
+  t.equal(config.nas[1]?.secrets[0]?.text(), 'pk3Lx9Qv7Tz1Wd5Rb8Ym ', 'the blank is kept, as it was written');
+});
+
 t.test('a configuration cannot be changed', async (t) => {
   const config = await (await confFolder(t)).load();
   const frozen = (value: unknown, path: string): void => {

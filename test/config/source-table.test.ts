@@ -5,6 +5,8 @@ import t from 'tap';
 import type { NasEntry } from '../../src/config/config.js';
 import { formatIpAddress, formatIpNetwork, parseIpAddress, parseIpNetwork } from '../../src/config/ip-network.js';
 import { SecretValue } from '../../src/config/secret-value.js';
+import type { SourceTable as AdmissionTable } from '../../src/radius/admission.js';
+import { SharedSecret } from '../../src/radius/shared-secret.js';
 import { buildSourceTable, selectNas } from '../../src/config/source-table.js';
 
 const entry = (name: string, addresses: readonly string[], more: Partial<NasEntry> = {}): NasEntry => ({
@@ -148,6 +150,11 @@ t.test('a single address comes before every network, and nothing unknown is foun
   ];
   for (const [source, name] of [...expected, ...expected]) t.equal(table.lookup(source)?.name, name, source);
   t.same(table.lookup('10.0.0.2')?.secrets, ['secret of one']);
+});
+
+t.test('it is what the admission of packets asks for', async (t) => {
+  const table: AdmissionTable = buildSourceTable([entry('one', ['10.0.0.2'])], (one) => new SharedSecret(one.octets()));
+  t.ok(table.lookup('10.0.0.2')?.secrets[0] instanceof SharedSecret);
 });
 
 t.test('forged sources cannot fill memory', async (t) => {

@@ -109,6 +109,11 @@ const cases: readonly [what: string, files: Files, ...expected: Expected[]][] = 
     server('[server]\ntime_zone = "Europe/Moskva"\n'),
     [S, 2, 'server.time_zone', /time zone/, /IANA/],
   ],
+  [
+    'an offset for a time zone',
+    server('[server]\ntime_zone = "+03:00"\n'),
+    [S, 2, 'server.time_zone', /time zone/, /IANA/],
+  ],
   ['no such level', server('[log]\nlevel = "loud"\n'), [S, 2, 'log.level', /one of the values/, /"info"/]],
   [
     'a bad instance name',

@@ -1,5 +1,6 @@
 // Compiling a profile: what is refused and where, and what a compiled one does with each request.
 import t from 'tap';
+import type { ProfileAnswers } from '../../src/domain/access.js';
 import type { Profile } from '../../src/config/config.js';
 import { ConfigError } from '../../src/config/problem.js';
 import { sampleContext } from '../../src/nas/attribute-variables.js';
@@ -275,6 +276,17 @@ t.test('what is explained is what is sent, and why something is not', async (t) 
     { name: 'Framed-Pool', tag: undefined, value: 'p', because: undefined },
   ]);
   t.match(state.explain(context({ contract: 'C-1' })), [{}, {}, { name: 'Filter-Id', value: 'C-1' }]);
+});
+
+t.test('attributes may be tables of their own, and states are what the access decision asks for', async (t) => {
+  const text = `${head}${active}[[state.active.attributes]]\nname = "Filter-Id"\nvalue = "a"\n[[state.active.attributes]]\nname = "Filter-Id"\nvalue = "$"\n[state.redirect]\nanswer = "accept"\npool = "guest"\n`;
+  t.match(await problemsOf(text), [[8, 'state.active.attributes[1].value', /begins no variable/]]);
+  const answers: ProfileAnswers = (await read(text)).states;
+  t.match(answers, {
+    active: { answer: 'accept' },
+    redirect: { answer: 'accept', pool: 'guest' },
+    unknown: { answer: 'reject' },
+  });
 });
 
 t.test('what is remembered is bounded, and the one unused for longest goes first', async (t) => {
