@@ -279,7 +279,9 @@ export class Server {
       },
       this.#accessSettings(this.#policy!),
     );
-    this.#log.info({ subscribers: this.#directory.subscriberCount, instance: config.server.instance }, 'ready');
+    // Others wait for this line, so it is written whatever the level is.
+    const said = this.#log.child({}, { level: 'info' });
+    said.info({ subscribers: this.#directory.subscriberCount, instance: config.server.instance }, 'ready');
   }
 
   #accessSettings(policy: Policy): ConstructorParameters<typeof AccessRequestHandler>[1] {
