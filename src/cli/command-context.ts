@@ -30,7 +30,9 @@ export interface RunningServer {
   /** Drains and stops; resolves when everything acknowledged is safe. */
   stop(): Promise<void>;
   /** Reads the configuration again; a wrong one is refused and logged, and the old one stays. */
-  reload?(): Promise<unknown>;
+  reload(): Promise<unknown>;
+  /** Resolves when going on would be wrong; the command then stops the server and fails with it. */
+  readonly failed: Promise<Error>;
 }
 
 /** Starts the server; the process passes it in, because commands do not import the application. */

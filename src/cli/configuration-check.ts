@@ -4,9 +4,16 @@
  * Enters: the folders. Leaves: problems and warnings, and the names of what there is.
  * Invariant: nothing is created: a missing secret that the server would make is reported, not made.
  */
+import { join } from 'node:path';
+import type { Config } from '../config/config.js';
 import { loadConfig } from '../config/load-config.js';
 import { ConfigError } from '../config/problem.js';
 import type { ConfigProblem } from '../config/problem.js';
+import { dictionaryEncoder } from '../nas/dictionary-encoder.js';
+import { compileProfiles } from '../nas/profile.js';
+import type { CompiledProfile } from '../nas/profile.js';
+import { loadDictionary } from '../radius/dictionary-file.js';
+import { checkoutDirectory } from './command-context.js';
 
 /** What `check-config` tells. */
 export interface ConfigurationCheck {
@@ -18,6 +25,16 @@ export interface ConfigurationCheck {
   readonly profiles: readonly string[];
   /** Paths of secrets that the server's start would make. */
   readonly missingSecrets: readonly string[];
+}
+
+/**
+ * The profiles of a configuration, compiled with the dictionary that comes with the program.
+ *
+ * @throws ConfigError for attributes that do not exist, and for states in which nothing would change for the subscriber
+ */
+export function compileAllProfiles(config: Pick<Config, 'profiles'>): ReadonlyMap<string, CompiledProfile> {
+  const { dictionary } = loadDictionary(join(checkoutDirectory, 'dictionaries', 'dictionary'));
+  return compileProfiles(config.profiles, dictionaryEncoder(dictionary));
 }
 
 /** Reads everything; a wrong configuration is a result here, not an error. */
@@ -34,6 +51,7 @@ export async function checkConfiguration(options: {
       bundledProfilesDir: options.bundledProfilesDir,
       environment: options.io.environment,
     });
+    compileAllProfiles(config);
     return {
       problems: [],
       warnings: config.warnings,

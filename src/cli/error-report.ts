@@ -71,11 +71,31 @@ export async function foreseen(error: unknown): Promise<CommandError | undefined
   }
   const { EmbeddedPostgresError } = await import('../store/postgres-error.js');
   if (error instanceof EmbeddedPostgresError) return new CommandError(error.message);
-  // SchemaError lives with knex, which takes long to load: looked at only when it can have been thrown.
-  if (error instanceof Error && error.name === 'SchemaError') return new CommandError(error.message);
+  if (await isTypedRefusal(error)) return new CommandError((error as Error).message);
   const database = await foreseenDatabaseError(error);
   if (database !== undefined) return database;
   return foreseenSystemError(error);
+}
+
+/** Classes whose message already is one line with problem and remedy. Their modules are heavy, and loaded only here. */
+async function isTypedRefusal(error: unknown): Promise<boolean> {
+  const [migrate, instances, listener, folderLock, recovery, dictionaryFile] = await Promise.all([
+    import('../store/migrate.js'),
+    import('../store/instances.js'),
+    import('../radius/listener.js'),
+    import('../spool/folder-lock.js'),
+    import('../spool/recovery.js'),
+    import('../radius/dictionary-file.js'),
+  ]);
+  return [
+    migrate.SchemaError,
+    instances.TwinInstanceError,
+    listener.ListenError,
+    folderLock.SpoolLockedError,
+    recovery.SpoolForeignSegmentError,
+    recovery.SpoolVersionError,
+    dictionaryFile.DictionaryError,
+  ].some((known) => error instanceof known);
 }
 
 async function foreseenDatabaseError(error: unknown): Promise<CommandError | undefined> {

@@ -1,12 +1,334 @@
+/**
+ * `explain`: what a request of a subscriber would be answered now, and why.
+ *
+ * Enters: a login, a NAS. Leaves: the decision with everything it rests on.
+ * Invariant: the rows are read by the server's loader and judged by the server's own functions; nothing is decided here.
+ */
+import type { NasEntry } from '../config/config.js';
+import type { RejectReason } from '../domain/access-reason.js';
+import { decideAccess } from '../domain/access.js';
+import type { AccessAccept, AccessDecision, AnswerState, PasswordOutcome, Requester } from '../domain/access.js';
+import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
+import { storedPasswordKeyId } from '../domain/seal-key-id.js';
+import type { PolicyState } from '../domain/subscriber.js';
+import { findIdentity } from '../handlers/identity.js';
+import type { FoundIdentity } from '../handlers/identity.js';
+import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
+import { parseStoredPassword } from '../radius/stored-password.js';
+import type { Directory } from '../store/directory.js';
+import { countFreeAddresses, loadDirectoryAround } from '../store/explain-rows.js';
+import { listLiveSessions } from '../store/session-queries.js';
+import type { SessionRow } from '../store/session-queries.js';
+import { listAttempts, listEvents, listPeriods } from '../store/subscriber-queries.js';
+import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
+import { parseMac } from './assignments.js';
 import type { CommandContext } from './command-context.js';
+import { CommandError } from './command-error.js';
+import { compileAllProfiles } from './configuration-check.js';
+import { flagsOf } from './explain-flags.js';
+import type { ExplainedFlag } from './explain-flags.js';
+import { sentenceOf } from './explain-sentence.js';
+import { presentExplanation } from './explain-view.js';
+import { pickSubscriber } from './subscriber-pick.js';
+import { stateOf } from './subscriber-show.js';
+import { unknownName } from './unknown-name.js';
+
+/** The options of `explain`, as typed. */
 export interface ExplainOptions {
   readonly nas?: string;
   readonly mac?: string;
 }
+
+/** An attribute of the answer. */
+export type AnswerAttribute = Omit<ExplainedAttribute, 'tag' | 'because' | 'value'> & {
+  readonly tag: number | null;
+  readonly value: string | number | null;
+  readonly because: string | null;
+};
+
+/** What a profile answers in one state. */
+export interface StateExplanation {
+  readonly answer: 'accept' | 'reject';
+  readonly pool: string | null;
+  readonly attributes: readonly AnswerAttribute[];
+}
+
+/** Where the address of an Accept would come from. */
+export interface AddressExplanation {
+  readonly source: 'static' | 'sticky' | 'pool' | 'nas-pool' | 'none';
+  /** Known beforehand only for a static or sticky one. */
+  readonly address: string | null;
+  readonly pool: string | null;
+  /** Addresses that the pool could still give; only for `pool`. */
+  readonly free: number | null;
+}
+
+/** Everything that `explain` tells. */
+export interface Explanation {
+  readonly subscriber: SubscriberRow;
+  readonly state: PolicyState;
+  readonly nas: string;
+  readonly profile: string;
+  readonly answer: 'accept' | 'reject';
+  /** A code of the reason for a Reject, else null. */
+  readonly reason: RejectReason | null;
+  /** The state whose attributes are sent, for an Accept. */
+  readonly answer_state: AnswerState | null;
+  readonly sentence: string;
+  readonly address: AddressExplanation | null;
+  /** The attributes of this answer. */
+  readonly attributes: readonly AnswerAttribute[];
+  /** What this NAS is told in each state. */
+  readonly states: Readonly<Record<string, StateExplanation>>;
+  readonly flags: readonly ExplainedFlag[];
+  readonly sessions: readonly SessionRow[];
+  readonly period: PeriodRow | null;
+  readonly attempts: readonly AccessAttemptRow[];
+  readonly events: readonly SubscriberEventRow[];
+}
+
+/** Rows of the past that are told. */
+const shownAttempts = 5;
+const shownEvents = 50;
+const mostSessions = 128;
+
+/** Explains a subscriber. */
 export async function explainSubscriber(
-  _context: CommandContext,
-  _login: string,
-  _options: ExplainOptions,
+  context: CommandContext,
+  login: string,
+  options: ExplainOptions,
 ): Promise<void> {
-  await Promise.resolve();
+  const explanation = await explain(context, login, options);
+  if (context.json) {
+    const { subscriber, ...rest } = explanation;
+    await context.printJson({ login: subscriber.login, subscriber_id: subscriber.id, ...rest, subscriber });
+    return;
+  }
+  await presentExplanation(context, explanation);
+}
+
+async function explain(context: CommandContext, login: string, options: ExplainOptions): Promise<Explanation> {
+  const config = await context.config();
+  const pool = await context.pool();
+  const row = await pickSubscriber(pool, login, { among: 'any' });
+  const asked = options.mac === undefined ? undefined : parseMac('--mac', options.mac);
+  const sessions = await listLiveSessions(pool, { subscriberId: row.id }, 0, mostSessions);
+  const attempts = await listAttempts(pool, { login: row.login, mac: row.mac }, shownAttempts);
+  const nas = chooseNas(config.nas, options.nas, [sessions[0]?.nas_name, row.nas_name, attempts[0]?.nas_name]);
+  const profile = compileAllProfiles(config).get(nas.profile);
+  if (profile === undefined) throw new CommandError(`the NAS ${nas.name} has no profile`, 'run: sluice check-config');
+  const directory = await loadDirectoryAround(pool, row.id, asked ?? null);
+  const requester = requesterOf(
+    row,
+    nas,
+    asked,
+    sessions.find((session) => session.nas_name === nas.name),
+  );
+  const nowMs = context.io.nowMs();
+  const identity = findIdentity(directory, profile.profile, {
+    userName: row.login,
+    callingStation: requester.callingStation,
+    framedAddress: undefined,
+  });
+  const decision = decide(directory, identity, profile, requester, nowMs, () =>
+    passwordOutcome(directory, identity, profile, config.radius.passwordKey.octets()),
+  );
+  const events = await listEvents(pool, row.id, row.account_id, shownEvents);
+  const address = decision.answer === 'accept' ? await addressOf(context, directory, decision, row.id) : null;
+  const states = statesOf(directory, row, nas, profile, requester, address);
+  const flags = flagsOf(row, events);
+  const [period] = await listPeriods(pool, row.id, 1);
+  return {
+    subscriber: row,
+    state: stateOf(row, nowMs),
+    nas: nas.name,
+    profile: nas.profile,
+    answer: decision.answer,
+    reason: decision.answer === 'reject' ? decision.reason : null,
+    answer_state: decision.answer === 'accept' ? decision.state : null,
+    sentence: sentenceOf({ row, nas, decision, address, flags }),
+    address,
+    attributes:
+      decision.answer === 'accept'
+        ? answerAttributes(directory, row, nas, profile, decision.state, states, address, nowMs)
+        : [],
+    states,
+    flags,
+    sessions,
+    period: period?.closed_at === null ? period : null,
+    attempts,
+    events,
+  };
+}
+
+function chooseNas(
+  entries: readonly NasEntry[],
+  asked: string | undefined,
+  likely: readonly (string | null | undefined)[],
+): NasEntry {
+  const named = (name: string | null | undefined) => entries.find((entry) => entry.name === name);
+  if (asked !== undefined) {
+    const entry = named(asked);
+    if (entry === undefined)
+      throw unknownName(
+        'NAS',
+        asked,
+        entries.map((one) => one.name),
+      );
+    return entry;
+  }
+  const chosen = likely.map(named).find((entry) => entry !== undefined) ?? entries[0];
+  if (chosen === undefined) throw new CommandError('the configuration has no NAS', 'add one in nas.d');
+  return chosen;
+}
+
+/** The subscriber's own device, on the line where it is now. */
+function requesterOf(
+  row: SubscriberRow,
+  nas: NasEntry,
+  asked: string | undefined,
+  session: SessionRow | undefined,
+): Requester {
+  const mac = asked ?? session?.mac ?? row.mac ?? undefined;
+  // A client that is bound to its address calls from that address: the binding is judged as kept.
+  const calling = row.associate_vpn_ip ? row.static_address : null;
+  return {
+    nasName: nas.name,
+    nasBox: session?.nas_box ?? nas.name,
+    routingDomain: nas.routingDomain,
+    mac,
+    nasPortId: asked === undefined ? (session?.nas_port_id ?? undefined) : undefined,
+    callingStation: calling ?? mac,
+    callingAddress: calling === null ? undefined : parseIpv4Address(calling),
+  };
+}
+
+function decide(
+  directory: Directory,
+  identity: FoundIdentity,
+  profile: CompiledProfile,
+  requester: Requester,
+  nowMs: number,
+  password: () => PasswordOutcome,
+): AccessDecision {
+  const subscriber = identity.found === 'one' ? identity.subscriber : undefined;
+  const account = subscriber && directory.account(subscriber.accountId);
+  const staticAddress = subscriber?.staticAddress;
+  return decideAccess({
+    identity: subscriber
+      ? { found: 'one', subscriber, account, plan: directory.plan(account?.planId) }
+      : (identity as Exclude<FoundIdentity, { found: 'one' }>),
+    password: password(),
+    answers: profile.states,
+    requester,
+    sessions: subscriber ? directory.sessions.ofSubscriber(subscriber.id) : [],
+    // Promises of an instance are in its memory; one that is outstanding is repeated to the same device anyway.
+    offers: [],
+    staticHolders:
+      staticAddress === undefined ? [] : directory.sessions.holders(requester.routingDomain, staticAddress),
+    poolById: (poolId) => directory.pool(poolId),
+    poolByName: (name) => directory.poolByName(name),
+    nowMs,
+  });
+}
+
+/** How the check would end for somebody who knows the password. */
+function passwordOutcome(
+  directory: Directory,
+  identity: FoundIdentity,
+  profile: CompiledProfile,
+  key: Buffer,
+): PasswordOutcome {
+  if (identity.found !== 'one') return 'no-password';
+  const text = directory.subscriber(identity.subscriber.id)?.password;
+  if (text === undefined || text === '') {
+    const vouched = identity.by === 'mac' && profile.profile.macAuthorisation.noPassword.length > 0;
+    return vouched ? 'not-required' : 'no-stored-password';
+  }
+  return parseStoredPassword(text, new Map([[storedPasswordKeyId, key]])).ok
+    ? 'verified'
+    : 'stored-password-unreadable';
+}
+
+async function addressOf(
+  context: CommandContext,
+  directory: Directory,
+  decision: AccessAccept,
+  subscriberId: number,
+): Promise<AddressExplanation> {
+  const { address, slot } = decision;
+  const none = { address: null, pool: null, free: null };
+  if (address.from === 'static') return { ...none, source: 'static', address: formatIpv4Address(address.address) };
+  if (address.from === 'nas-pool') return { ...none, source: 'nas-pool', pool: address.name };
+  if (address.from === 'none') return { ...none, source: 'none' };
+  const pool = directory.pool(address.poolId)?.name ?? null;
+  const sticky = directory.stickyAddress(subscriberId, slot, address.poolId);
+  if (sticky !== undefined) return { source: 'sticky', address: formatIpv4Address(sticky), pool, free: null };
+  return { source: 'pool', address: null, pool, free: await countFreeAddresses(await context.pool(), address.poolId) };
+}
+
+function statesOf(
+  directory: Directory,
+  row: SubscriberRow,
+  nas: NasEntry,
+  profile: CompiledProfile,
+  requester: Requester,
+  address: AddressExplanation | null,
+): Record<string, StateExplanation> {
+  return Object.fromEntries(
+    Object.entries(profile.states).map(([state, compiled]) => {
+      const ours = compiled.pool !== undefined && directory.poolByName(compiled.pool) !== undefined;
+      const attributes = compiled.explain({
+        rate: directory.plan(row.plan_id ?? undefined),
+        login: row.login,
+        contract: row.contract,
+        plan: row.plan ?? undefined,
+        subscriberId: row.id,
+        mac: requester.mac,
+        address: address?.address ?? undefined,
+        nas: nas.name,
+        nasPool: compiled.pool !== undefined && !ours ? compiled.pool : undefined,
+      });
+      return [
+        state,
+        { answer: compiled.answer, pool: compiled.pool ?? null, attributes: attributes.map(plainAttribute) },
+      ];
+    }),
+  );
+}
+
+function plainAttribute(attribute: ExplainedAttribute): AnswerAttribute {
+  return {
+    name: attribute.name,
+    tag: attribute.tag ?? null,
+    value: attribute.value ?? null,
+    because: attribute.because ?? null,
+  };
+}
+
+function answerAttributes(
+  directory: Directory,
+  row: SubscriberRow,
+  nas: NasEntry,
+  profile: CompiledProfile,
+  state: AnswerState,
+  states: Readonly<Record<string, StateExplanation>>,
+  address: AddressExplanation | null,
+  nowMs: number,
+): AnswerAttribute[] {
+  const sent = (name: string, value: string | number): AnswerAttribute => ({ name, tag: null, value, because: null });
+  const own = address?.source === 'static' || address?.source === 'sticky' || address?.source === 'pool';
+  const untilMs = state === 'active' ? directory.plan(row.plan_id ?? undefined)?.validUntilMs : undefined;
+  const timeouts = [
+    profile.states[state].sessionTimeoutSeconds,
+    untilMs === undefined ? undefined : Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
+  ].filter((seconds) => seconds !== undefined);
+  return [
+    ...(own ? [sent('Framed-IP-Address', address.address ?? `one of the pool ${address.pool ?? ''}`)] : []),
+    ...(own && profile.profile.sendNetmask ? [sent('Framed-IP-Netmask', '255.255.255.255')] : []),
+    ...(states[state]?.attributes ?? []),
+    sent('Acct-Interim-Interval', nas.interimSeconds),
+    ...(timeouts.length > 0 ? [sent('Session-Timeout', Math.min(...timeouts))] : []),
+    sent('Class', 'signed by the server'),
+  ];
 }

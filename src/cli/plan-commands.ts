@@ -11,7 +11,7 @@ import { withActor } from '../store/actor.js';
 import { findPlan, insertPlan, listPlans, loadCatalogueIds, updatePlan } from '../store/catalogue.js';
 import { parseAssignments, parseFlag, parseRateOption, parseText, parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
-import type { CommandError} from './command-error.js';
+import type { CommandError } from './command-error.js';
 import { UsageError } from './command-error.js';
 import { showTime } from './display.js';
 import { parseInstant } from './instant.js';

@@ -24,8 +24,10 @@ async function serve(context: CommandContext): Promise<void> {
   if (context.startServer === undefined) throw new CommandError('this program cannot serve');
   let stop: (() => void) | undefined;
   let asked = false;
-  const stopAsked = new Promise<void>((resolve) => {
-    stop = resolve;
+  const stopAsked = new Promise<undefined>((resolve) => {
+    stop = () => {
+      resolve(undefined);
+    };
   });
   const onStop = () => {
     asked = true;
@@ -35,7 +37,7 @@ async function serve(context: CommandContext): Promise<void> {
   let reloads: Promise<unknown> = Promise.resolve();
   // A reload that fails has been logged by the server; it goes on with what it has.
   const onReload = () => {
-    reloads = reloads.then(() => server?.reload?.()).catch(() => undefined);
+    reloads = reloads.then(() => server?.reload()).catch(() => undefined);
   };
   // Heard from the beginning: a signal during the start must neither kill the process half-way nor be lost.
   process.on('SIGTERM', onStop);
@@ -43,9 +45,10 @@ async function serve(context: CommandContext): Promise<void> {
   process.on('SIGHUP', onReload);
   try {
     server = await context.startServer({ confDir: context.confDir, dataDir: context.dataDir });
-    if (!asked) await stopAsked;
+    const failure = asked ? undefined : await Promise.race([stopAsked, server.failed]);
     await reloads;
     await server.stop();
+    if (failure !== undefined) throw failure;
   } finally {
     process.off('SIGTERM', onStop);
     process.off('SIGINT', onStop);

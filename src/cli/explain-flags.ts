@@ -1,0 +1,32 @@
+/**
+ * The flags of a subscriber and who set them.
+ *
+ * Enters: the row and its events. Leaves: each flag with its value, since when, by whom, why.
+ * Invariant: what the events do not tell is left open, never guessed.
+ */
+import type { SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
+
+/** A flag as it is now. */
+export interface ExplainedFlag {
+  readonly flag: string;
+  readonly value: boolean;
+  readonly reason: string | null;
+  /** When and by whom it was last changed; null when it never was, or longer ago than events are kept. */
+  readonly changed_at: Date | null;
+  readonly changed_by: string | null;
+}
+
+/** All flags, those of the account as `account.…`. */
+export function flagsOf(row: SubscriberRow, events: readonly SubscriberEventRow[]): ExplainedFlag[] {
+  const flags = [
+    ['deleted', row.deleted, row.deleted_reason],
+    ['admin_blocked', row.admin_blocked, row.admin_blocked_reason],
+    ['account.admin_blocked', row.account_admin_blocked, row.account_admin_blocked_reason],
+    ['own_disabled', row.own_disabled, row.own_disabled_reason],
+    ['redirect', row.redirect, row.redirect_reason],
+  ] as const;
+  return flags.map(([flag, value, reason]) => {
+    const last = events.find((event) => event.field === flag);
+    return { flag, value, reason, changed_at: last?.at ?? null, changed_by: last?.changed_by ?? null };
+  });
+}
