@@ -9,7 +9,7 @@ import { chmod, cp, mkdir, readFile, readdir, rename, rm, symlink, lstat } from 
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { EmbeddedPostgresError, systemErrorCode } from './postgres-error.js';
-import { probe, withMoreCapability, type RunAs } from './postgres-run-as.js';
+import { probe, versionOf, withCapability, type PassageCapability, type RunAs } from './postgres-run-as.js';
 
 export interface PostgresBinaries {
   /** Folder that holds `initdb` and `postgres`. */
@@ -85,8 +85,7 @@ export async function completeSymlinks(nativeDirectory: string): Promise<boolean
 }
 
 /** Copies the binaries to `copyDirectory` with modes that anybody may execute; whole or not at all (a rename ends it). */
-async function copyNative(nativeDirectory: string, copyDirectory: string): Promise<string> {
-  const copied = join(copyDirectory, 'native');
+async function copyNative(nativeDirectory: string, copyDirectory: string): Promise<void> {
   const staging = `${copyDirectory}.${String(process.pid)}.new`;
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true, mode: 0o755 });
@@ -95,7 +94,6 @@ async function copyNative(nativeDirectory: string, copyDirectory: string): Promi
   await completeSymlinks(join(staging, 'native'));
   await rm(copyDirectory, { recursive: true, force: true });
   await rename(staging, copyDirectory);
-  return copied;
 }
 
 async function openModes(directory: string): Promise<void> {
@@ -128,44 +126,37 @@ export async function findPostgresBinaries(
   workDirectory: string,
   options: { copyDirectory: string; binDirectory?: string | undefined },
 ): Promise<{ binaries: PostgresBinaries; runAs: RunAs }> {
-  const tried = async (directory: string) => {
-    for (const candidate of withMoreCapability(runAs)) {
-      const printed = await probe(candidate, workDirectory, join(directory, 'postgres'));
+  const tried = async (directory: string, ...capabilities: PassageCapability[]) => {
+    for (const capability of capabilities) {
+      const candidate = withCapability(runAs, capability);
+      const printed = await probe(candidate, workDirectory, directory);
       const version = printed === undefined ? undefined : parsePostgresVersion(printed);
       if (version !== undefined) return { binaries: { directory, ...version }, runAs: candidate };
     }
     return undefined;
   };
 
-  if (options.binDirectory !== undefined) {
-    const found = await tried(options.binDirectory);
+  let directory = options.binDirectory;
+  if (directory !== undefined) {
+    const found = await tried(directory, 'none', 'dac_read_search', 'dac_override');
     if (found !== undefined) return found;
   } else {
     const native = installedNativeDirectory();
+    directory = join(native, 'bin');
     if (await completeSymlinks(native)) {
-      const found = await tried(join(native, 'bin'));
+      const found = await tried(directory, 'none', 'dac_read_search');
       if (found !== undefined) return found;
     }
-    const earlierCopy = await tried(join(options.copyDirectory, 'native', 'bin'));
-    const installedVersion = parsePostgresVersion(
-      (await probe({ kind: 'self' }, '/', join(native, 'bin', 'postgres'))) ?? '',
-    );
-    if (
-      earlierCopy !== undefined &&
-      (installedVersion?.version ?? earlierCopy.binaries.version) === earlierCopy.binaries.version
-    ) {
-      return earlierCopy;
+    // Modes of a private copy are right for everybody, so that mostly a capability less will do.
+    const copied = join(options.copyDirectory, 'native', 'bin');
+    if ((await versionOf(copied)) === undefined || (await versionOf(copied)) !== (await versionOf(directory))) {
+      await copyNative(native, options.copyDirectory);
     }
-    const found = await tried(join(await copyNative(native, options.copyDirectory), 'bin'));
+    const found = await tried(copied, 'none', 'dac_read_search', 'dac_override');
     if (found !== undefined) return found;
   }
 
-  const runsForUs = await probe(
-    { kind: 'self' },
-    '/',
-    join(options.binDirectory ?? join(options.copyDirectory, 'native', 'bin'), 'postgres'),
-  );
-  if (runsForUs !== undefined && runAs.kind === 'user') {
+  if (runAs.kind === 'user' && (await versionOf(directory)) !== undefined) {
     throw new EmbeddedPostgresError(
       'no-unprivileged-user',
       `PostgreSQL does not run as root, and user id ${String(runAs.userId)} cannot enter ${workDirectory}`,

@@ -7,6 +7,7 @@
  */
 import { execFile, type SpawnOptions } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { EmbeddedPostgresError, systemErrorCode } from './postgres-error.js';
 
@@ -48,6 +49,8 @@ export function commandAs(runAs: RunAs, file: string, args: readonly string[]): 
     '--clear-groups',
     `--inh-caps=-all,+${runAs.capability}`,
     `--ambient-caps=-all,+${runAs.capability}`,
+    // Without this access(2), by which PostgreSQL looks for its own programs, forgets the capability (capabilities(7)).
+    '--securebits=+no_setuid_fixup',
     '--',
   ];
   return { file: 'setpriv', args: [...step, file, ...args], options: {} };
@@ -58,16 +61,15 @@ interface UserIds {
   groupId: number;
 }
 
-/** User and group id of a name in /etc/passwd, or undefined. Network directories are not asked: they may be down. */
-async function idsByName(name: string): Promise<UserIds | undefined> {
+/** The local users. Network directories are not asked: they may be down. */
+async function localUsers(): Promise<(UserIds & { name: string })[]> {
   const text = await readFile('/etc/passwd', 'utf8').catch(() => '');
-  for (const line of text.split('\n')) {
-    const [login, , userId, groupId] = line.split(':');
-    if (login === name && userId !== undefined && groupId !== undefined) {
-      return { userId: Number(userId), groupId: Number(groupId) };
-    }
-  }
-  return undefined;
+  return text.split('\n').flatMap((line) => {
+    const [name, , userId, groupId] = line.split(':');
+    return name === undefined || userId === undefined || groupId === undefined
+      ? []
+      : [{ name, userId: Number(userId), groupId: Number(groupId) }];
+  });
 }
 
 async function ownerOf(path: string): Promise<UserIds | undefined> {
@@ -100,27 +102,46 @@ export async function chooseRunAs(clusterDirectory: string, relatedDirectories: 
     }
     return { kind: 'self' };
   }
+  const users = await localUsers();
   const relatedOwners = await Promise.all(relatedDirectories.map(ownerOf));
-  const ids = [clusterOwner, ...relatedOwners].find((owner) => owner !== undefined && owner.userId !== 0) ??
-    (await idsByName('postgres')) ??
-    (await idsByName('nobody')) ?? { userId: OVERFLOW_USER_ID, groupId: OVERFLOW_USER_ID };
-  return { kind: 'user', ...ids, capability: 'none' };
+  // initdb refuses to work for a user id without a name.
+  const named = relatedOwners.filter((owner) => users.some((user) => user.userId === owner?.userId));
+  const { userId, groupId } = [
+    clusterOwner,
+    ...named,
+    users.find((user) => user.name === 'postgres'),
+    users.find((user) => user.name === 'nobody'),
+  ].find((owner) => owner !== undefined && owner.userId !== 0) ?? {
+    userId: OVERFLOW_USER_ID,
+    groupId: OVERFLOW_USER_ID,
+  };
+  return { kind: 'user', userId, groupId, capability: 'none' };
 }
 
-/** The forms of `runAs` to try, weakest first. */
-export function withMoreCapability(runAs: RunAs): RunAs[] {
-  if (runAs.kind === 'self') return [runAs];
-  return (['none', 'dac_read_search', 'dac_override'] as const).map((capability) => ({ ...runAs, capability }));
+/** The same user with another capability; somebody who is not stepping down needs none. */
+export function withCapability(runAs: RunAs, capability: PassageCapability): RunAs {
+  return runAs.kind === 'self' ? runAs : { ...runAs, capability };
 }
 
 /**
- * Whether `runAs` can enter `directory` and execute `binary` there. Asking the kernel beats reading mode bits: access lists,
- * mount options and missing capabilities all answer truthfully.
+ * Whether `runAs` can enter `workDirectory` and use the programs in `binDirectory`. Asking beats reading mode bits: access
+ * lists, mount options and missing capabilities all answer truthfully. `initdb --show` looks for everything that a real
+ * initdb needs, and writes nothing.
  *
- * @returns what `binary --version` printed, or undefined
+ * @returns what `postgres --version` printed, or undefined
  */
-export async function probe(runAs: RunAs, directory: string, binary: string): Promise<string | undefined> {
-  const command = commandAs(runAs, '/bin/sh', ['-c', 'cd "$1" && exec "$2" --version', 'sh', directory, binary]);
+export async function probe(runAs: RunAs, workDirectory: string, binDirectory: string): Promise<string | undefined> {
+  const script = 'cd "$1" && "$2/initdb" --show --pgdata="$1" >/dev/null 2>&1 && exec "$2/postgres" --version';
+  const command = commandAs(runAs, '/bin/sh', ['-c', script, 'sh', workDirectory, binDirectory]);
+  return await firstOutput(command);
+}
+
+/** What `postgres --version` prints when we run it ourselves, whoever we are. */
+export async function versionOf(binDirectory: string): Promise<string | undefined> {
+  return await firstOutput({ file: join(binDirectory, 'postgres'), args: ['--version'], options: {} });
+}
+
+async function firstOutput(command: PreparedCommand): Promise<string | undefined> {
   try {
     const { stdout } = await execFileAsync(command.file, command.args, {
       ...command.options,

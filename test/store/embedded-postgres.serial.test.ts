@@ -19,12 +19,13 @@ import {
 } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { startEmbeddedPostgres, type EmbeddedPostgresOptions } from '../../src/store/embedded-postgres.js';
-import { completeSymlinks, parsePostgresVersion } from '../../src/store/postgres-binaries.js';
+import { completeSymlinks, findPostgresBinaries, parsePostgresVersion } from '../../src/store/postgres-binaries.js';
 import { isAlive, rotateLog, waitFor } from '../../src/store/postgres-process.js';
 import { commandAs } from '../../src/store/postgres-run-as.js';
 import { freeTcpPort } from '../support/free-port.js';
@@ -86,12 +87,13 @@ interface ChildLine {
 
 /** The same start in a process of its own. */
 function startInChild(t: Pick<Tap, 'teardown'>, dataDir: string, port: number, step: string[] = [], home = tmpdir()) {
-  const command = [...step, process.execPath, '--import', 'tsx', childScript, dataDir, String(port)];
+  // The test's own loaders, in NODE_OPTIONS, write where another user may not.
+  const plain = ['/bin/sh', '-c', 'unset NODE_OPTIONS; exec "$@"', 'sh'];
+  const command = [...plain, ...step, process.execPath, '--import', 'tsx', childScript, dataDir, String(port)];
   const child = spawn(command[0]!, command.slice(1), {
     stdio: ['pipe', 'pipe', 'inherit'],
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    // The loaders in NODE_OPTIONS write where another user may not.
-    env: { ...process.env, NODE_OPTIONS: '', HOME: home, TMPDIR: home },
+    env: { ...process.env, HOME: home, TMPDIR: home },
   });
   t.teardown(() => child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -328,6 +330,32 @@ t.test(
   },
 );
 
+t.test(
+  'a checkout in a folder that only root may enter: one capability, and only then',
+  { skip: weAreRoot ? false : 'only root steps down' },
+  async (t) => {
+    const parent = await mkdtemp(join(tmpdir(), 'sluice-embedded-'));
+    t.teardown(() => rm(parent, { recursive: true, force: true }));
+    const user = { kind: 'user', userId: NOBODY, groupId: NOBODY, capability: 'none' } as const;
+    const nearby = createRequire(import.meta.url).resolve(`@embedded-postgres/linux-${process.arch}`);
+    const installed = join(dirname(nearby), '..', 'native', 'bin');
+    await symlink(installed, join(parent, 'bin'));
+    const work = join(parent, 'work');
+    await mkdir(work, { mode: 0o700 });
+    await chown(work, NOBODY, NOBODY);
+    const choose = async (workDirectory: string, binDirectory: string) =>
+      (await findPostgresBinaries(user, workDirectory, { copyDirectory: join(parent, 'copy'), binDirectory })).runAs;
+
+    t.match(await choose(work, join(parent, 'bin')), { userId: NOBODY, capability: 'dac_read_search' });
+    await chmod(parent, 0o755);
+    t.same(
+      await choose(work, join(parent, 'bin')),
+      await choose(work, installed),
+      'no more than the checkout itself needs',
+    );
+  },
+);
+
 t.test('links that npm left out are made, and only inside the package', async (t) => {
   const packageDirectory = await dataFolder(t);
   const native = join(packageDirectory, 'native');
@@ -367,6 +395,7 @@ t.test('stepping down uses no capability unless one is asked for', async (t) => 
       '--clear-groups',
       '--inh-caps=-all,+dac_read_search',
       '--ambient-caps=-all,+dac_read_search',
+      '--securebits=+no_setuid_fixup',
       '--',
       'postgres',
       '-D',
