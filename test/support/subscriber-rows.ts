@@ -52,3 +52,40 @@ export async function addPool(
   );
   return poolId;
 }
+
+export interface LiveSessionRow {
+  readonly subscriberId: number;
+  readonly acctSessionId: string;
+  readonly address?: string;
+  readonly slot?: number;
+  readonly mac?: string;
+  /** Which instance writes it, as the feed tells. */
+  readonly instance?: string;
+}
+
+/** A live session as an applier writes it. @returns our id of it */
+export async function addLiveSession(pool: pg.Pool, row: LiveSessionRow): Promise<number> {
+  const { rows } = await pool.query<{ session_id: number }>(
+    `INSERT INTO session_key (nas_name, nas_box, acct_session_id, epoch) VALUES ('bras1', 'box1', $1, 0) RETURNING session_id`,
+    [row.acctSessionId],
+  );
+  const id = rows[0]!.session_id;
+  await pool.query(
+    `INSERT INTO session (id, subscriber_id, login, nas_name, nas_box, routing_domain, acct_session_id, epoch, mac, address, slot,
+       started_at, started_exactly, last_event_at, last_received_at)
+     VALUES ($1, $2, 'x', 'bras1', 'box1', 'default', $3, 0, $4, $5, $6, now(), true, now(), now())`,
+    [id, row.subscriberId, row.acctSessionId, row.mac ?? null, row.address ?? null, row.slot ?? 0],
+  );
+  await pool.query("INSERT INTO change_feed (kind, ref, instance) VALUES ('session', $1, $2)", [
+    id,
+    row.instance ?? null,
+  ]);
+  return id;
+}
+
+/** Ends it as an applier does. */
+export async function closeLiveSession(pool: pg.Pool, sessionId: number, instance: string | null): Promise<void> {
+  await pool.query('UPDATE session_key SET closed_at = now() WHERE session_id = $1', [sessionId]);
+  await pool.query('DELETE FROM session WHERE id = $1', [sessionId]);
+  await pool.query("INSERT INTO change_feed (kind, ref, instance) VALUES ('session', $1, $2)", [sessionId, instance]);
+}
