@@ -187,8 +187,8 @@ const addresses = z
     ),
     outage_horizon_hours: wholeNumber(
       { min: 1, max: 168, default: 4 },
-      'How long a database outage the reserve should bridge. With the rate of first offers of late it decides how much of ' +
-        'reserve_size is held.',
+      'For how long an instance that is cut off from PostgreSQL goes on to offer a subscriber the address that he had last. ' +
+        'Until then no other instance gives such an address to somebody else.',
     ),
   })
   .prefault({})
