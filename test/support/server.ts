@@ -37,8 +37,9 @@ export interface TestServerOptions {
   settings?: Settings;
   /** More files below conf (`nas.d/bras1.toml` …), or others in place of `nas.d/localhost.toml`. */
   files?: Record<string, string>;
-  /** Folders of an earlier server, to start on what it left. */
-  confDir?: string;
+  /** An ended server whose folders, ports and secret are used again. */
+  again?: TestServer;
+  /** A data folder other than an empty one of its own. */
   dataDir?: string;
   environment?: Record<string, string>;
   /** False: return at once, for starts that must fail. */
@@ -115,20 +116,23 @@ export class TestServer {
   static async start(t: Pick<Test, 'teardown'>, options: TestServerOptions = {}): Promise<TestServer> {
     const directory = await mkdtemp(join(tmpdir(), 'sluice-test-server-'));
     t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
-    const confDir = options.confDir ?? join(directory, 'conf');
-    const dataDir = options.dataDir ?? join(directory, 'data');
-    const [authPort, accountingPort, statusPort] = [await freeUdpPort(), await freeUdpPort(), await freeTcpPort()];
-    const secret = randomBytes(18).toString('base64url');
+    const { again } = options;
+    const confDir = again?.confDir ?? join(directory, 'conf');
+    const dataDir = again?.dataDir ?? options.dataDir ?? join(directory, 'data');
+    const authPort = again?.authPort ?? (await freeUdpPort());
+    const accountingPort = again?.accountingPort ?? (await freeUdpPort());
+    const statusUrl = again?.statusUrl ?? `http://127.0.0.1:${String(await freeTcpPort())}`;
+    const secret = again?.secret ?? randomBytes(18).toString('base64url');
     const settings = merged(
       {
         server: { instance: `test-${randomBytes(4).toString('hex')}` },
         database: options.databaseUrl === undefined ? { port: await freeTcpPort() } : { url: options.databaseUrl },
         radius: { auth: [`127.0.0.1:${String(authPort)}`], accounting: [`127.0.0.1:${String(accountingPort)}`] },
-        status: { listen: `127.0.0.1:${String(statusPort)}` },
+        status: { listen: new URL(statusUrl).host },
       },
       options.settings ?? {},
     );
-    if (options.confDir === undefined) {
+    if (again === undefined) {
       const files = {
         'sluice.toml': tomlOf(settings),
         'nas.d/localhost.toml': `name = "localhost"\naddress = "127.0.0.1"\nsecret = "${secret}"\nprofile = "mikrotik-ppp"\n`,
@@ -145,15 +149,7 @@ export class TestServer {
       { cwd: root, env: { ...process.env, ...options.environment }, stdio: ['pipe', 'pipe', 'pipe'] },
     );
     child.stdin.end();
-    const server = new TestServer(
-      child,
-      confDir,
-      dataDir,
-      authPort,
-      accountingPort,
-      `http://127.0.0.1:${String(statusPort)}`,
-      secret,
-    );
+    const server = new TestServer(child, confDir, dataDir, authPort, accountingPort, statusUrl, secret);
     t.teardown(() => server.stop());
     if (options.waitUntilReady !== false) await server.waitForLog((line) => line.msg === 'ready', READY_TIMEOUT_MS);
     return server;
