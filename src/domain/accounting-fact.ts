@@ -16,6 +16,8 @@ export interface SessionFact extends SessionLine {
   readonly receivedAtMs: number;
   /** Receive time minus Acct-Delay-Time (RFC 2866 §5.2): the only device clock that is trusted. */
   readonly eventAtMs: number;
+  /** Whether Acct-Delay-Time was there: without it the event may lie any time before `eventAtMs`. */
+  readonly delayDeclared: boolean;
   readonly routingDomain: string;
   readonly login: string;
   readonly mac: string | null;

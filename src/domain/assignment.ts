@@ -20,6 +20,8 @@ export interface AssignmentRecord {
   holders: Set<SessionRecord>;
   /** Holders that the batch does not touch, by session id. */
   otherHolderIds: Set<number>;
+  /** A use that was over before it was heard of: it belongs to history and says nothing about the address now. */
+  past: boolean;
 }
 
 export const ADDRESS_HELD = 'address-held';
@@ -29,6 +31,24 @@ const HIGHEST_SLOT = 32_767;
 
 export function addressKey(routingDomain: string, address: string): string {
   return `${routingDomain}\u0000${address}`;
+}
+
+function assignmentOf(session: SessionRecord, address: string, slot: number, startedAtMs: number): AssignmentRecord {
+  return {
+    id: null,
+    routingDomain: session.routingDomain,
+    address,
+    subscriberId: session.subscriberId,
+    login: session.login,
+    slot,
+    nasName: session.nasName,
+    mac: session.mac,
+    startedAtMs,
+    end: null,
+    holders: new Set(),
+    otherHolderIds: new Set(),
+    past: false,
+  };
 }
 
 export class AssignmentBook {
@@ -52,15 +72,18 @@ export class AssignmentBook {
     return this.#open.get(addressKey(routingDomain, address));
   }
 
+  /** What the session holds, if anything. */
+  heldBy(session: SessionRecord): AssignmentRecord | undefined {
+    return this.#held.get(session);
+  }
+
   /**
-   * The session takes hold of its address. When somebody else holds it, nothing is taken and the session says so.
+   * The session, which holds nothing, takes hold of its address. When somebody else holds it, nothing is taken and the session says so.
+   * @param sinceMs from when on it has been in use, where it was free
    * @returns whether the session holds it now
    */
-  acquire(session: SessionRecord, atMs: number): boolean {
+  acquire(session: SessionRecord, sinceMs: number): boolean {
     if (session.address === null) return false;
-    const present = this.#held.get(session);
-    if (present?.address === session.address) return true;
-    if (present !== undefined) this.release(session, atMs, 'moved');
     const key = addressKey(session.routingDomain, session.address);
     const open = this.#open.get(key);
     if (open !== undefined) {
@@ -72,23 +95,24 @@ export class AssignmentBook {
       this.#hold(session, open);
       return true;
     }
-    const assignment: AssignmentRecord = {
-      id: null,
-      routingDomain: session.routingDomain,
-      address: session.address,
-      subscriberId: session.subscriberId,
-      login: session.login,
-      slot: session.subscriberId === null ? 0 : this.#takeSlot(session.subscriberId),
-      nasName: session.nasName,
-      mac: session.mac,
-      startedAtMs: Math.min(session.startedAtMs, atMs),
-      end: null,
-      holders: new Set([session]),
-      otherHolderIds: new Set(),
-    };
+    const slot = session.subscriberId === null ? 0 : this.#takeSlot(session.subscriberId);
+    const assignment = assignmentOf(session, session.address, slot, sinceMs);
+    assignment.holders.add(session);
     this.#open.set(key, assignment);
     this.#hold(session, assignment);
     return true;
+  }
+
+  /** A session that was over when it was first heard of: who had the address then is history, whoever has it now. */
+  recordPast(session: SessionRecord, end: { endedAtMs: number; cause: string }): void {
+    if (session.address === null) return;
+    const open = this.#open.get(addressKey(session.routingDomain, session.address));
+    // The same person's use that goes on covers it.
+    if (open !== undefined && this.#samePerson(open, session) && open.startedAtMs <= end.endedAtMs) return;
+    const assignment = assignmentOf(session, session.address, session.slot, session.startedAtMs);
+    assignment.end = { endedAtMs: end.endedAtMs, cause: end.cause };
+    assignment.past = true;
+    this.changed.add(assignment);
   }
 
   /** The session lets go of what it holds. @returns the assignment that ended with it, if one did */

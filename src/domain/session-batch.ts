@@ -20,7 +20,10 @@ import {
   newSession,
   type SessionRecord,
   type SyntheticCause,
+  type UsageDelta,
 } from './session.js';
+
+const AMBIGUOUS_IDENTITY = 'ambiguous-identity';
 
 export interface BatchWorld {
   /** All sessions of the lines in the batch, live and closed, and the live rivals for subscribers and addresses. */
@@ -49,9 +52,16 @@ export interface TouchedSession {
   readonly storedAs: StoredAs;
 }
 
+/** A Stop that came after a synthetic end: the use of the address ended when the session did. */
+export interface AmendedEnd {
+  readonly session: SessionRecord;
+  readonly formerlyMs: number;
+}
+
 export interface BatchOutcome {
   readonly touched: readonly TouchedSession[];
   readonly assignments: readonly AssignmentRecord[];
+  readonly amendedEnds: readonly AmendedEnd[];
   readonly usage: readonly Usage[];
   readonly restarts: readonly RestartFact[];
 }
@@ -83,6 +93,7 @@ class Fold {
   readonly #storedAs = new Map<SessionRecord, StoredAs>();
   readonly #touched = new Set<SessionRecord>();
   readonly #usage: Usage[] = [];
+  readonly #amendedEnds: AmendedEnd[] = [];
   readonly #restartTimes = new Map<string, number[]>();
   readonly #restarts: RestartFact[] = [];
   readonly #book: AssignmentBook;
@@ -103,6 +114,7 @@ class Fold {
     return {
       touched: [...this.#touched].map((session) => ({ session, storedAs: this.#storedAs.get(session) ?? 'absent' })),
       assignments: [...this.#book.changed],
+      amendedEnds: this.#amendedEnds,
       usage: this.#usage,
       restarts: this.#restarts,
     };
@@ -144,23 +156,37 @@ class Fold {
     for (const session of sessions) this.#applyRestarts(session);
     const known = matchSession(sessions, fact);
     const session = known ?? this.#open(fact, sessions);
-    const wasLive = known !== undefined && known.end === null;
+    const endBefore = session.end;
+    const wasLive = known !== undefined && endBefore === null;
     const addressBefore = session.address;
-    const newerLive = sessions.some((other) => other !== session && other.end === null && other.epoch > session.epoch);
+    const newerLive = sessions.some(
+      (other) => other !== session && other.end === null && other.startedAtMs > session.startedAtMs,
+    );
     const delta = advance(session, fact, newerLive);
     this.#touched.add(session);
-    if (session.subscriberId === null) this.#identify(session, fact);
+    const identified = session.subscriberId === null && this.#identify(session, fact);
     this.#index(session);
-    if (session.subscriberId !== null && delta.inputOctets + delta.outputOctets + delta.sessionSeconds > 0) {
-      this.#usage.push({ subscriberId: session.subscriberId, eventAtMs: fact.eventAtMs, ...delta });
-    }
+    this.#collect(session, fact, identified ? session : delta);
     this.#applyRestarts(session);
     if (known === undefined && session.end === null) this.#displace(session, sessions);
     if (session.end === null) {
       // A session that lives on with its address holds it already, and its assignment need not have been loaded.
-      if (!wasLive || session.address !== addressBefore) this.#book.acquire(session, fact.eventAtMs);
+      const settled = wasLive && session.address === addressBefore && session.conflict !== ADDRESS_HELD && !identified;
+      const since = known === undefined ? session.startedAtMs : (endBefore?.endedAtMs ?? fact.eventAtMs);
+      if (!settled) this.#takeHold(session, since);
     } else if (wasLive) this.#letGo(session);
-    else if (known === undefined) this.#passThrough(session);
+    else if (known === undefined) this.#book.recordPast(session, session.end);
+    else if (endBefore!.synthetic && !session.end.synthetic && session.end.endedAtMs !== endBefore!.endedAtMs) {
+      this.#amendedEnds.push({ session, formerlyMs: endBefore!.endedAtMs });
+    }
+  }
+
+  /** What was used before anybody knew by whom counts when it is known. */
+  #collect(session: SessionRecord, fact: SessionFact, used: UsageDelta): void {
+    const { inputOctets, outputOctets, sessionSeconds } = used;
+    if (session.subscriberId === null || inputOctets + outputOctets + sessionSeconds === 0) return;
+    const { subscriberId } = session;
+    this.#usage.push({ subscriberId, eventAtMs: fact.eventAtMs, inputOctets, outputOctets, sessionSeconds });
   }
 
   #open(fact: SessionFact, sessions: SessionRecord[]): SessionRecord {
@@ -170,10 +196,12 @@ class Fold {
     return session;
   }
 
-  #identify(session: SessionRecord, fact: SessionFact): void {
+  #identify(session: SessionRecord, fact: SessionFact): boolean {
     const whose = this.#resolve(fact);
-    if (whose === 'ambiguous') session.conflict ??= 'ambiguous-identity';
+    if (whose === 'ambiguous') session.conflict ??= AMBIGUOUS_IDENTITY;
     else session.subscriberId = whose;
+    if (session.subscriberId !== null && session.conflict === AMBIGUOUS_IDENTITY) session.conflict = null;
+    return session.subscriberId !== null;
   }
 
   /**
@@ -200,21 +228,27 @@ class Fold {
     }
   }
 
-  /** A session that came and went within the batch was still in use for a while: history shall know. */
-  #passThrough(session: SessionRecord): void {
-    if (this.#book.acquire(session, session.startedAtMs)) this.#letGo(session);
+  /** Takes hold of the address that the session has now, and lets go of another one or of one under another name. */
+  #takeHold(session: SessionRecord, sinceMs: number): void {
+    const held = this.#book.heldBy(session);
+    if (held !== undefined) {
+      if (held.address === session.address && held.subscriberId === session.subscriberId) return;
+      this.#release(session, sinceMs, held.address === session.address ? 'identified' : 'moved');
+    }
+    this.#book.acquire(session, sinceMs);
   }
 
   #letGo(session: SessionRecord): void {
-    const ended = this.#book.release(session, session.end!.endedAtMs, session.end!.cause);
+    this.#release(session, session.end!.endedAtMs, session.end!.cause);
+  }
+
+  #release(session: SessionRecord, atMs: number, cause: string): void {
+    const ended = this.#book.release(session, atMs, cause);
     if (ended === undefined) return;
     // Somebody who was refused the address may have been sitting on it all the while.
     for (const waiting of this.#byAddress.get(addressKey(ended.routingDomain, ended.address)) ?? []) {
-      if (
-        waiting.end === null &&
-        waiting.conflict === ADDRESS_HELD &&
-        this.#book.acquire(waiting, ended.end!.endedAtMs)
-      ) {
+      if (waiting === session || waiting.end !== null || waiting.conflict !== ADDRESS_HELD) continue;
+      if (waiting.address === ended.address && this.#book.acquire(waiting, ended.end!.endedAtMs)) {
         this.#touched.add(waiting);
       }
     }

@@ -52,14 +52,18 @@ export interface SessionRecord extends SessionLine {
 /** Rounding of Acct-Session-Time, queueing in the NAS, and drift of its clock: one minute and a thousandth. */
 const TOLERANCE_MS = 60_000;
 const DRIFT_PER_SECOND_MS = 1;
+/** Acct-Delay-Time and Acct-Session-Time are whole seconds: two readings of one instant differ by up to this. */
+const ROUNDING_MS = 2_000;
 /** NASes without Acct-Delay-Time repeat a Start for about this long. */
 const START_REPEAT_MS = 120_000;
+/** A session that was first seen by an update without Acct-Session-Time began at most one long interim interval before. */
+const UNKNOWN_START_MS = 3_600_000;
 /** Gaps below this come from packets sent together, not from the interim timer. */
 const SHORTEST_INTERIM_SECONDS = 10;
 const WORD = 2 ** 32;
 
 /** When the session of this packet began, as the packet itself says; null when it does not say. */
-function claimedStartMs(fact: SessionFact): number | null {
+export function claimedStartMs(fact: SessionFact): number | null {
   if (fact.status === 'start') return fact.eventAtMs;
   return fact.sessionSeconds === null ? null : fact.eventAtMs - fact.sessionSeconds * 1000;
 }
@@ -76,28 +80,46 @@ function countersContinue(session: SessionRecord, fact: SessionFact): boolean {
   );
 }
 
+function sameOffer(session: SessionRecord, fact: SessionFact): boolean {
+  return fact.class !== null && fact.class.offerId === session.offerId;
+}
+
+function endedByStopBefore(session: SessionRecord, atMs: number): boolean {
+  return session.end?.cause === 'stop' && atMs > session.end.endedAtMs + ROUNDING_MS;
+}
+
+/** The Start that opened this session, repeated after the session went on and perhaps changed. */
+function isItsOwnStart(session: SessionRecord, fact: SessionFact): boolean {
+  return (
+    session.startedExactly &&
+    session.lastEventAtMs > session.startedAtMs + ROUNDING_MS &&
+    Math.abs(fact.eventAtMs - session.startedAtMs) <= ROUNDING_MS
+  );
+}
+
 /** Another MAC always, and at a Start another address, is another session (the NAS used its Acct-Session-Id again). */
 function contradicts(session: SessionRecord, fact: SessionFact): boolean {
   if (session.mac !== null && fact.mac !== null && session.mac !== fact.mac) return true;
-  return (
-    fact.status === 'start' && session.address !== null && fact.address !== null && session.address !== fact.address
-  );
+  if (fact.status !== 'start' || session.address === null || fact.address === null) return false;
+  if (session.address === fact.address || isItsOwnStart(session, fact)) return false;
+  return !(sameOffer(session, fact) && fact.eventAtMs < session.lastEventAtMs);
 }
 
 /**
  * Which of the sessions that used this line the fact belongs to.
- * @param candidates sessions of one line, by ascending epoch, live and closed
+ * @param candidates sessions of one line, live and closed
  * @returns the session, or undefined: the fact begins another one
  */
 export function matchSession(candidates: readonly SessionRecord[], fact: SessionFact): SessionRecord | undefined {
   const possible = candidates.filter((candidate) => !contradicts(candidate, fact));
   if (fact.class !== null) {
-    const offerId = fact.class.offerId;
-    const same = possible.findLast((candidate) => candidate.offerId === offerId);
+    const same = possible.findLast((candidate) => sameOffer(candidate, fact));
     if (same !== undefined) return same;
   }
+  // Epochs count in the order of arrival: a session whose packets were late has a higher one than its successor.
+  if (possible.length > 1) possible.sort((a, b) => b.startedAtMs - a.startedAtMs || b.epoch - a.epoch);
   let fallback: SessionRecord | undefined;
-  for (const candidate of possible.toReversed()) {
+  for (const candidate of possible) {
     const verdict = judge(candidate, fact);
     if (verdict === 'same') return candidate;
     if (verdict === 'later') return fallback;
@@ -106,34 +128,66 @@ export function matchSession(candidates: readonly SessionRecord[], fact: Session
   return fallback;
 }
 
+/** Whether an update belongs to this live session whatever other sessions its line has had. */
+export function continuesCertainly(session: SessionRecord, fact: SessionFact): boolean {
+  if (fact.status !== 'interim' || contradicts(session, fact)) return false;
+  if (sameOffer(session, fact)) return true;
+  if (fact.class !== null && session.offerId !== null) return false;
+  const claimed = claimedStartMs(fact);
+  return claimed !== null && Math.abs(claimed - session.startedAtMs) <= toleranceMs(fact);
+}
+
 type Verdict = 'same' | 'same-unless-older' | 'earlier' | 'later';
 
 /** 'later': the fact's session began after this one had its last sign of life. 'earlier': it was over before this one began. */
 function judge(session: SessionRecord, fact: SessionFact): Verdict {
+  if (fact.class !== null && session.offerId !== null && !sameOffer(session, fact))
+    return judgeOtherOffer(session, fact);
+  return fact.status === 'start' ? judgeStart(session, fact) : judgeUpdate(session, fact);
+}
+
+/** A NAS that authorises again in mid-session goes on with the new Class; then the session time goes on as well. */
+function judgeOtherOffer(session: SessionRecord, fact: SessionFact): Verdict {
   const claimed = claimedStartMs(fact);
+  if (fact.status === 'start' || claimed === null) {
+    if (fact.status === 'start' && isItsOwnStart(session, fact)) return 'same';
+    return fact.eventAtMs < session.startedAtMs ? 'earlier' : 'later';
+  }
+  if (endedByStopBefore(session, claimed)) return 'later';
+  if (Math.abs(claimed - session.startedAtMs) <= toleranceMs(fact)) return 'same';
+  return claimed < session.startedAtMs ? 'earlier' : 'later';
+}
+
+function judgeStart(session: SessionRecord, fact: SessionFact): Verdict {
+  const { eventAtMs } = fact;
+  if (endedByRestartBefore(session, eventAtMs)) return 'later';
+  if (fact.delayDeclared && endedByStopBefore(session, eventAtMs)) return 'later';
+  const startUnknown = !session.startedExactly && session.sessionSeconds === 0;
+  if (eventAtMs < session.startedAtMs - (startUnknown ? UNKNOWN_START_MS : START_REPEAT_MS)) return 'earlier';
+  const lastSignMs = Math.max(session.lastEventAtMs, session.startedAtMs + START_REPEAT_MS);
+  return eventAtMs <= lastSignMs ? 'same' : 'later';
+}
+
+function endedByRestartBefore(session: SessionRecord, atMs: number): boolean {
+  return session.end?.cause === 'nas-restart' && atMs > session.end.endedAtMs;
+}
+
+function judgeUpdate(session: SessionRecord, fact: SessionFact): Verdict {
   const tolerance = toleranceMs(fact);
-  if (fact.class !== null && session.offerId !== null) {
-    // Another Class. A NAS that authorises again in mid-session goes on with the new one; then the session time goes on as well.
-    if (fact.status === 'start' || claimed === null) return fact.eventAtMs < session.startedAtMs ? 'earlier' : 'later';
-    if (Math.abs(claimed - session.startedAtMs) <= tolerance) return 'same';
-    return claimed < session.startedAtMs ? 'earlier' : 'later';
-  }
-  const restarted = session.end?.cause === 'nas-restart' && fact.eventAtMs > session.end.endedAtMs;
-  if (fact.status === 'start') {
-    if (restarted) return 'later';
-    if (fact.eventAtMs < session.startedAtMs - START_REPEAT_MS) return 'earlier';
-    const lastSign = Math.max(session.lastEventAtMs, session.startedAtMs + START_REPEAT_MS);
-    return fact.eventAtMs <= lastSign ? 'same' : 'later';
-  }
   if (fact.eventAtMs < session.startedAtMs - tolerance) return 'earlier';
+  const claimed = claimedStartMs(fact);
   if (claimed === null) return 'same';
-  if (claimed > session.lastEventAtMs + tolerance) {
-    // Undeclared lateness moves the claimed start forward. A lone Start, or a Stop, is taken for that when nothing else speaks against it.
-    const alone = session.interimCount === 0 || fact.status === 'stop';
-    return !restarted && session.end === null && alone && countersContinue(session, fact) ? 'same' : 'later';
+  if (claimed < session.startedAtMs - tolerance) return 'same-unless-older';
+  if (endedByRestartBefore(session, claimed)) return 'later';
+  if (claimed <= session.startedAtMs + tolerance) return 'same';
+  // It says that it began later than this session did. Declared delays make that a fact, undeclared lateness also looks like it.
+  if (fact.delayDeclared) {
+    const over = endedByStopBefore(session, claimed) || claimed > session.lastEventAtMs + ROUNDING_MS;
+    return over || !countersContinue(session, fact) ? 'later' : 'same';
   }
-  if (restarted && claimed > session.end!.endedAtMs) return 'later';
-  return claimed >= session.startedAtMs - tolerance ? 'same' : 'same-unless-older';
+  if (claimed <= session.lastEventAtMs + tolerance) return 'same';
+  const alone = session.interimCount === 0 || fact.status === 'stop';
+  return session.end === null && alone && countersContinue(session, fact) ? 'same' : 'later';
 }
 
 /** What a fact adds, for the period: never negative. */
@@ -192,6 +246,7 @@ export function advance(session: SessionRecord, fact: SessionFact, newerLive: bo
   session.inputOctets = counted(session, session.inputOctets, fact.input, newer);
   session.outputOctets = counted(session, session.outputOctets, fact.output, newer);
   session.sessionSeconds = Math.max(session.sessionSeconds, fact.sessionSeconds ?? 0);
+  if (!newerLive && provesLife(session, fact)) session.end = null;
   learn(session, fact, later);
 
   if (fact.status === 'interim' && later) {
@@ -203,7 +258,6 @@ export function advance(session: SessionRecord, fact: SessionFact, newerLive: bo
     }
   }
   if (fact.status === 'stop') stop(session, fact);
-  else if (fact.status === 'interim' && later && session.end?.synthetic === true && !newerLive) session.end = null;
 
   session.lastEventAtMs = Math.max(session.lastEventAtMs, fact.eventAtMs);
   session.lastReceivedAtMs = Math.max(session.lastReceivedAtMs, fact.receivedAtMs);
@@ -215,10 +269,20 @@ export function advance(session: SessionRecord, fact: SessionFact, newerLive: bo
   };
 }
 
+/** An update from after a synthetic end: the session had not ended. Its session time unmasks one that only arrived late. */
+function provesLife(session: SessionRecord, fact: SessionFact): boolean {
+  const { end } = session;
+  if (fact.status !== 'interim' || end === null || !end.synthetic || fact.eventAtMs <= end.endedAtMs) return false;
+  if (fact.sessionSeconds === null) return true;
+  return session.startedAtMs + fact.sessionSeconds * 1000 + toleranceMs(fact) > end.endedAtMs;
+}
+
 function learn(session: SessionRecord, fact: SessionFact, later: boolean): void {
   const claimed = claimedStartMs(fact);
   if (fact.status === 'start') {
-    session.startedAtMs = session.startedExactly ? Math.min(session.startedAtMs, fact.eventAtMs) : fact.eventAtMs;
+    // A Start that was late without saying so is no better than the estimate.
+    const late = session.startedExactly || fact.eventAtMs > session.startedAtMs + TOLERANCE_MS;
+    session.startedAtMs = late ? Math.min(session.startedAtMs, fact.eventAtMs) : fact.eventAtMs;
     session.startedExactly = true;
   } else if (!session.startedExactly && claimed !== null) {
     session.startedAtMs = Math.min(session.startedAtMs, claimed);
@@ -255,7 +319,7 @@ function stop(session: SessionRecord, fact: SessionFact): void {
     return;
   }
   session.end = {
-    // A Stop cannot end a session before its last sign of life or its start.
+    // A Stop cannot end a session before its start.
     endedAtMs: Math.max(fact.eventAtMs, session.startedAtMs),
     cause: 'stop',
     terminateCause: fact.terminateCause,

@@ -101,20 +101,27 @@ export function accountingFact(
   const { packet, nasName, routingDomain } = record;
   const status = accountingStatus(packet);
   if (status === undefined || status === 'other' || !isWholeAccounting(packet, status)) return undefined;
-  const delaySeconds = packet.uint32(Attribute.acctDelayTime) ?? 0;
-  const eventAtMs = receivedAtMs - (delaySeconds <= LONGEST_DELAY_SECONDS ? delaySeconds : 0) * 1000;
+  const declaredSeconds = packet.uint32(Attribute.acctDelayTime);
+  const delayDeclared = declaredSeconds !== undefined && declaredSeconds <= LONGEST_DELAY_SECONDS;
+  const delaySeconds = delayDeclared ? declaredSeconds : 0;
+  const eventAtMs = receivedAtMs - delaySeconds * 1000;
   const nasBox =
     packet.text(Attribute.nasIdentifier) ??
     packet.address(Attribute.nasIpAddress) ??
     packet.address(Attribute.nasIpv6Address) ??
     record.sourceAddress;
-  if (status === 'on' || status === 'off') return { status, receivedAtMs, eventAtMs, nasName, nasBox };
+  if (status === 'on' || status === 'off') {
+    // The delay is cut to whole seconds. A repeated restart must not come to lie after a session that began since.
+    const restartAtMs = delaySeconds > 0 ? eventAtMs - 1000 : eventAtMs;
+    return { status, receivedAtMs, eventAtMs: restartAtMs, nasName, nasBox };
+  }
   const callingStation = packet.text(Attribute.callingStationId) ?? null;
   const seconds = packet.uint32(Attribute.acctSessionTime);
   return {
     status,
     receivedAtMs,
     eventAtMs,
+    delayDeclared,
     nasName,
     nasBox,
     routingDomain,
@@ -129,8 +136,14 @@ export function accountingFact(
     sessionSeconds: seconds === undefined || seconds > LONGEST_SESSION_SECONDS ? null : seconds,
     input: octets(packet, Attribute.acctInputOctets, Attribute.acctInputGigawords),
     output: octets(packet, Attribute.acctOutputOctets, Attribute.acctOutputGigawords),
-    terminateCause: packet.uint32(Attribute.acctTerminateCause) ?? null,
+    terminateCause: terminateCause(packet),
   };
+}
+
+/** Values of vendors' own are kept; what no column of 32 bits with a sign can hold is none. */
+function terminateCause(packet: Packet): number | null {
+  const value = packet.uint32(Attribute.acctTerminateCause);
+  return value === undefined || value > 0x7fff_ffff ? null : value;
 }
 
 function macOf(callingStation: string | null): string | null {

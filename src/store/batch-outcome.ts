@@ -7,7 +7,7 @@ import type { PoolClient } from 'pg';
 import type { RestartFact } from '../domain/accounting-fact.js';
 import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
-import type { BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
+import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
 import { insertHistory, insertLive, type Statement, updateLive } from './session-columns.js';
 
 /** Another transaction stored the same key first. Nothing is lost: read again and fold again. */
@@ -23,6 +23,7 @@ export async function saveOutcome(
 ): Promise<number[]> {
   const stirred = await saveSessions(client, outcome.touched);
   await saveAssignments(client, outcome.assignments);
+  if (outcome.amendedEnds.length > 0) await amendAssignments(client, outcome.amendedEnds);
   if (outcome.usage.length > 0) await collectUsage(client, outcome.usage);
   if (outcome.restarts.length > 0) await saveRestarts(client, outcome.restarts);
   if (stirred.length > 0) {
@@ -164,38 +165,72 @@ async function insertAssignments(client: PoolClient, fresh: readonly AssignmentR
   for (const a of fresh) if (a.end === null) a.id = idOf.get(addressKey(a.routingDomain, a.address))!;
 }
 
-/** Brings the pool's view of each address in line with its assignment: in use, or quarantined with its owner remembered. */
+/**
+ * Brings the pool's view of each address in line with its assignment: in use, or quarantined with its owner remembered. A use that was over
+ * before it was heard of takes the address from nobody: not from who holds it, nor from who was promised it, nor from its owner.
+ */
 async function markPool(client: PoolClient, changed: readonly AssignmentRecord[]): Promise<void> {
   const last = new Map<string, AssignmentRecord>();
   for (const a of changed) {
     const key = addressKey(a.routingDomain, a.address);
-    if (last.get(key)?.end !== null || a.end === null) last.set(key, a);
+    const known = last.get(key);
+    if (known === undefined || a.end === null || (known.end !== null && (known.past || !a.past))) last.set(key, a);
   }
   const list = [...last.values()];
-  const { rows } = await client.query<{ subscriber_id: number | null }>(
-    `UPDATE pool_address a SET
-       state = CASE WHEN r.open THEN 'assigned' ELSE 'quarantined' END,
-       subscriber_id = r.subscriber_id, slot = r.slot, instance = NULL, offer_id = NULL, since = now(),
-       until_at = CASE WHEN r.open THEN NULL ELSE now() + make_interval(secs => p.quarantine_seconds) END
-     FROM unnest($1::text[], $2::inet[], $3::boolean[], $4::bigint[], $5::smallint[])
-       AS r (routing_domain, address, open, subscriber_id, slot), pool p
-     WHERE a.routing_domain = r.routing_domain AND a.address = r.address AND p.id = a.pool_id
-       AND (a.state, a.subscriber_id) IS DISTINCT FROM
-           (CASE WHEN r.open THEN 'assigned' ELSE 'quarantined' END, r.subscriber_id)
-     RETURNING a.subscriber_id`,
-    [
+  const { rows } = await client.query<{ subscriber_id: number | null }>({
+    name: 'mark-pool',
+    text: MARK_POOL,
+    values: [
       list.map((a) => a.routingDomain),
       list.map((a) => a.address),
       list.map((a) => a.end === null),
+      list.map((a) => a.past),
+      list.map((a) => a.end?.endedAtMs ?? null),
       list.map((a) => a.subscriberId),
       list.map((a) => a.slot),
     ],
-  );
+  });
   const owners = [...new Set(rows.flatMap((r) => (r.subscriber_id === null ? [] : [r.subscriber_id])))];
   if (owners.length === 0) return;
   await client.query(`INSERT INTO change_feed (kind, ref) SELECT 'address', id FROM unnest($1::bigint[]) AS s (id)`, [
     owners,
   ]);
+}
+
+const MARK_POOL = `UPDATE pool_address a SET
+    state = CASE WHEN r.open THEN 'assigned' ELSE 'quarantined' END,
+    subscriber_id = r.subscriber_id, slot = r.slot, instance = NULL, offer_id = NULL, since = now(),
+    until_at = CASE WHEN r.open THEN NULL ELSE now() + make_interval(secs => p.quarantine_seconds) END
+  FROM unnest($1::text[], $2::inet[], $3::boolean[], $4::boolean[], $5::float8[], $6::bigint[], $7::smallint[])
+    AS r (routing_domain, address, open, past, ended_ms, subscriber_id, slot), pool p
+  WHERE a.routing_domain = r.routing_domain AND a.address = r.address AND p.id = a.pool_id AND CASE
+    WHEN r.open THEN (a.state, a.subscriber_id, a.slot) IS DISTINCT FROM ('assigned', r.subscriber_id, r.slot)
+    WHEN a.state = 'assigned' THEN NOT r.past
+    WHEN a.state = 'offered' THEN a.subscriber_id = r.subscriber_id
+    WHEN a.state = 'free' THEN coalesce(a.subscriber_id, r.subscriber_id) IS NOT DISTINCT FROM r.subscriber_id
+      AND to_timestamp(r.ended_ms / 1000.0) + make_interval(secs => p.quarantine_seconds) > now()
+    ELSE false END
+  RETURNING a.subscriber_id`;
+
+/** A late Stop tells when the use of an address really ended; nobody else's use is touched. */
+async function amendAssignments(client: PoolClient, amended: readonly AmendedEnd[]): Promise<void> {
+  const list = amended.filter(({ session }) => session.address !== null);
+  if (list.length === 0) return;
+  await client.query(
+    `UPDATE assignment a SET ended_at = greatest(to_timestamp(r.ended_ms / 1000.0), a.started_at)
+     FROM unnest($1::text[], $2::inet[], $3::text[], $4::float8[], $5::float8[]) AS r (routing_domain, address, login, formerly_ms, ended_ms)
+     WHERE a.routing_domain = r.routing_domain AND a.address = r.address AND a.login = r.login
+       AND a.ended_at = to_timestamp(r.formerly_ms / 1000.0)
+       AND NOT EXISTS (SELECT FROM assignment o WHERE o.address = a.address AND o.routing_domain = a.routing_domain
+         AND o.id <> a.id AND o.started_at < to_timestamp(r.ended_ms / 1000.0) AND (o.ended_at IS NULL OR o.ended_at > a.ended_at))`,
+    [
+      list.map(({ session }) => session.routingDomain),
+      list.map(({ session }) => session.address),
+      list.map(({ session }) => session.login),
+      list.map(({ formerlyMs }) => formerlyMs),
+      list.map(({ session }) => session.end!.endedAtMs),
+    ],
+  );
 }
 
 /** Adds usage to the open periods; what was used before such a period opened is marked late, what has no open period goes to the last. */

@@ -4,8 +4,8 @@
  */
 import type { PoolClient } from 'pg';
 import { type AccountingFact, boxKey, isRestart, lineKey, type SessionFact } from '../domain/accounting-fact.js';
-import type { AssignmentRecord } from '../domain/assignment.js';
-import { matchSession, type SessionRecord } from '../domain/session.js';
+import { ADDRESS_HELD, type AssignmentRecord } from '../domain/assignment.js';
+import { claimedStartMs, continuesCertainly, matchSession, type SessionRecord } from '../domain/session.js';
 import type { BatchWorld, Resolve } from '../domain/session-batch.js';
 import {
   HISTORY_SELECT,
@@ -16,8 +16,11 @@ import {
   type SessionRow,
 } from './session-columns.js';
 
-/** A late packet can meet a restart this old: the longest replay that NASes are known for is 25 hours. */
-const RESTART_MEMORY = '3 days';
+/**
+ * The newest closed sessions of one line that a fact may belong to: a replay is a day late, and a NAS that uses one Acct-Session-Id for
+ * everybody must not have its whole past read at every Start.
+ */
+const CLOSED_PER_LINE = 32;
 
 const LIVE_BY_LINE = {
   name: 'live-by-line',
@@ -26,10 +29,12 @@ const LIVE_BY_LINE = {
       ON s.nas_name = l.nas_name AND s.nas_box = l.nas_box AND s.acct_session_id = l.acct_session_id
     ORDER BY s.id FOR UPDATE OF s`,
 };
-const CLOSED_KEYS = `SELECT k.session_id AS id, k.closed_at FROM session_key k
-  JOIN unnest($1::text[], $2::text[], $3::text[]) AS l (nas_name, nas_box, acct_session_id)
-    ON k.nas_name = l.nas_name AND k.nas_box = l.nas_box AND k.acct_session_id = l.acct_session_id
-  WHERE k.closed_at IS NOT NULL ORDER BY k.session_id FOR UPDATE OF k`;
+const CLOSED_KEYS = `SELECT k.session_id AS id, k.closed_at
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS l (nas_name, nas_box, acct_session_id)
+  CROSS JOIN LATERAL (
+    SELECT session_id, closed_at FROM session_key
+    WHERE nas_name = l.nas_name AND nas_box = l.nas_box AND acct_session_id = l.acct_session_id AND closed_at IS NOT NULL
+    ORDER BY epoch DESC LIMIT ${CLOSED_PER_LINE} FOR UPDATE) k`;
 const CLOSED_SESSIONS = `SELECT ${HISTORY_SELECT} FROM unnest($1::bigint[], $2::timestamptz[]) AS k (id, closed_at)
   JOIN session_history h ON h.id = k.id AND h.ended_at = k.closed_at`;
 const RIVALS = `SELECT ${sessionSelect('s')} FROM session s
@@ -47,8 +52,8 @@ const ASSIGNMENTS = `SELECT a.id, a.routing_domain, host(a.address) AS address, 
     UNION SELECT assignment_id FROM assignment_holder WHERE session_id = ANY ($3::bigint[]))
   ORDER BY a.id FOR UPDATE OF a`;
 const RESTARTS = `SELECT r.nas_name, r.nas_box, (extract(epoch FROM r.event_at) * 1000)::bigint AS at FROM nas_restart r
-  JOIN unnest($1::text[], $2::text[]) AS b (nas_name, nas_box) ON r.nas_name = b.nas_name AND r.nas_box = b.nas_box
-  WHERE r.event_at > now() - interval '${RESTART_MEMORY}'`;
+  JOIN unnest($1::text[], $2::text[], $3::float8[]) AS b (nas_name, nas_box, since_ms)
+    ON r.nas_name = b.nas_name AND r.nas_box = b.nas_box AND r.event_at > to_timestamp(b.since_ms / 1000.0)`;
 
 interface AssignmentRow {
   readonly id: number;
@@ -82,8 +87,11 @@ export async function loadWorld(
     else present.push(session);
   }
 
-  const stirring = sessionFacts.filter((fact) => stirs(fact, liveByLine.get(lineKey(fact)) ?? []));
-  const restarts = await loadRestarts(client, facts);
+  const restarts = await loadRestarts(client, facts, liveByLine);
+  const restarted = new Set([...restarts.keys(), ...facts.filter(isRestart).map(boxKey)]);
+  const stirring = sessionFacts.filter(
+    (fact) => restarted.has(boxKey(fact)) || stirs(fact, liveByLine.get(lineKey(fact)) ?? []),
+  );
   if (stirring.length === 0) return { sessions: live, assignments: [], restarts };
 
   const stirredLines = new Map(stirring.map((fact) => [lineKey(fact), fact]));
@@ -116,11 +124,10 @@ export async function loadWorldOfSessions(client: PoolClient, ids: readonly numb
 
 /** Whether a fact may do more than count: open, close, move, or find a session that is closed. */
 function stirs(fact: SessionFact, live: readonly SessionRecord[]): boolean {
-  if (fact.status !== 'interim') return true;
-  const match = matchSession(live, fact);
-  if (match === undefined) return true;
-  const certain = match.epoch === 0 || (fact.class !== null && match.offerId === fact.class.offerId);
-  return !certain || (fact.address !== null && fact.address !== match.address) || match.subscriberId === null;
+  const match = fact.status === 'interim' ? matchSession(live, fact) : undefined;
+  if (match === undefined || !continuesCertainly(match, fact)) return true;
+  if (match.subscriberId === null || match.conflict === ADDRESS_HELD) return true;
+  return fact.address !== null && fact.address !== match.address;
 }
 
 function reach(
@@ -184,16 +191,30 @@ async function loadAssignments(
       end: null,
       holders,
       otherHolderIds,
+      past: false,
     };
   });
 }
 
-async function loadRestarts(client: PoolClient, facts: readonly AccountingFact[]): Promise<Map<string, number[]>> {
-  const boxes = new Map(facts.map((fact) => [boxKey(fact), fact]));
+/** Restarts of the boxes that speak, as far as they may have ended something that the facts speak of. */
+async function loadRestarts(
+  client: PoolClient,
+  facts: readonly AccountingFact[],
+  liveByLine: ReadonlyMap<string, readonly SessionRecord[]>,
+): Promise<Map<string, number[]>> {
+  const boxes = new Map<string, { nasName: string; nasBox: string; sinceMs: number }>();
+  for (const fact of facts) {
+    const sinceMs = earliestConcern(fact, liveByLine);
+    const key = boxKey(fact);
+    const box = boxes.get(key);
+    if (box === undefined) boxes.set(key, { nasName: fact.nasName, nasBox: fact.nasBox, sinceMs });
+    else box.sinceMs = Math.min(box.sinceMs, sinceMs);
+  }
+  const list = [...boxes.values()];
   const { rows } = await client.query<{ nas_name: string; nas_box: string; at: number }>({
     name: 'restarts',
     text: RESTARTS,
-    values: [[...boxes.values()].map((b) => b.nasName), [...boxes.values()].map((b) => b.nasBox)],
+    values: [list.map((b) => b.nasName), list.map((b) => b.nasBox), list.map((b) => b.sinceMs)],
   });
   const restarts = new Map<string, number[]>();
   for (const row of rows) {
@@ -203,6 +224,15 @@ async function loadRestarts(client: PoolClient, facts: readonly AccountingFact[]
     else times.push(row.at);
   }
   return restarts;
+}
+
+/** A restart before this instant cannot have ended what the fact speaks of. */
+function earliestConcern(fact: AccountingFact, liveByLine: ReadonlyMap<string, readonly SessionRecord[]>): number {
+  if (isRestart(fact)) return fact.eventAtMs;
+  const live = liveByLine.get(lineKey(fact)) ?? [];
+  const heard = live.map((session) => session.lastEventAtMs);
+  if (live.some((session) => continuesCertainly(session, fact))) return Math.min(...heard);
+  return Math.min(fact.eventAtMs, claimedStartMs(fact) ?? fact.eventAtMs, ...heard);
 }
 
 function lineColumns(lines: readonly SessionFact[]): string[][] {

@@ -42,6 +42,7 @@ export function fact(status: SessionFact['status'], shape: SessionFactShape): Se
     sessionSeconds: null,
     input: octets === undefined ? null : { octets, gigawords: true },
     output: octets === undefined ? null : { octets: octets * 2, gigawords: true },
+    delayDeclared: true,
     terminateCause: status === 'stop' ? 1 : null,
     ...rest,
   };
