@@ -99,8 +99,9 @@ class DictionaryReader {
     // A VALUE may stand before its ATTRIBUTE, in an earlier file.
     for (const { attribute, name, value, place } of this.#values) {
       if (this.#dictionary.attribute(attribute) === undefined)
-        fail(place, `VALUE for an unknown attribute ${attribute}`);
-      this.#dictionary.defineValue(attribute, name, value);
+        // Some published files have such lines; the name cannot be used, and harms nobody.
+        this.#warn(place, `VALUE for an unknown attribute ${attribute} is ignored`);
+      else this.#dictionary.defineValue(attribute, name, value);
     }
     return { dictionary: this.#dictionary, warnings: this.#warnings };
   }
@@ -134,6 +135,10 @@ class DictionaryReader {
         }
       });
     if (scopes.length > 1) fail({ file: shown, line: 0 }, `the file ends before ${scopes.at(-1)!.closedBy}`);
+  }
+
+  #warn({ file, line }: Place, problem: string): void {
+    this.#warnings.push(`${file}:${line}: ${problem}`);
   }
 
   #readLine(words: string[], scopes: Scope[], place: Place): void {
@@ -184,7 +189,7 @@ class DictionaryReader {
       else if (flag === 'secret') isSecret = true;
       else if (encrypt !== undefined) encryption = Number(encrypt) as Encryption;
       else if (inlineVendor !== undefined) vendor = inlineVendor.number;
-      else if (flag !== 'virtual') this.#warnings.push(`${place.file}:${place.line}: flag ${flag} is ignored`);
+      else if (flag !== 'virtual') this.#warn(place, `flag ${flag} is ignored`);
     }
     const path = [...scope.prefix, ...scope.parents.slice(-1).flatMap((parent) => parent.path)];
     path.push(...parsePath(word(words, 2, place), place));

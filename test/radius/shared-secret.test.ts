@@ -9,7 +9,8 @@ import { Code } from '../../src/radius/code.js';
 import { parsePacket, type Packet } from '../../src/radius/packet.js';
 import { ReplyBuilder } from '../../src/radius/reply.js';
 import { RequestBuilder } from '../../src/radius/request.js';
-import { SharedSecret, SharedSecretError } from '../../src/radius/shared-secret.js';
+import { SharedSecret } from '../../src/radius/shared-secret.js';
+import { thrown } from './thrown.js';
 
 const hex = (text: string): Buffer => Buffer.from(text.replace(/\s/g, ''), 'hex');
 
@@ -255,12 +256,3 @@ t.test('secrets that cannot be', (t) => {
   t.equal(new SharedSecret('x'.repeat(512)).octetCount, 512);
   t.end();
 });
-
-function thrown(work: () => unknown): SharedSecretError | undefined {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof SharedSecretError) return error;
-  }
-  return undefined;
-}
