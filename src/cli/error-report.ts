@@ -107,7 +107,8 @@ async function foreseenDatabaseError(error: unknown): Promise<CommandError | und
     );
   }
   const { default: pg } = await import('pg');
-  if (error instanceof pg.DatabaseError) {
+  const unreachable = classifyDatabaseError(error) === 'unreachable';
+  if (error instanceof pg.DatabaseError && !unreachable) {
     const meaning = meaningOfDatabaseError(error);
     if (meaning !== undefined) return new CommandError(...meaning);
     return new CommandError(
@@ -115,7 +116,7 @@ async function foreseenDatabaseError(error: unknown): Promise<CommandError | und
       error.hint ?? '',
     );
   }
-  if (classifyDatabaseError(error) !== 'unreachable') return undefined;
+  if (!unreachable) return undefined;
   return new CommandError(
     `the database does not answer${systemCode(error)}`,
     'start PostgreSQL, or correct database.url in sluice.toml',

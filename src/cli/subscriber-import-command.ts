@@ -4,7 +4,7 @@
  * Enters: a CSV file. Leaves: added and changed subscribers, errors by line, and a summary.
  * Invariant: a wrong line never stops the right ones (unless that is asked for); with `--dry-run` nothing remains.
  */
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Pool } from 'pg';
 import { equalSecrets } from '../radius/constant-time.js';
@@ -20,6 +20,7 @@ import type { CommandContext } from './command-context.js';
 import { CommandError, UsageError } from './command-error.js';
 import { Progress } from './command-io.js';
 import { csvLines } from './csv-lines.js';
+import type { CsvLine } from './csv-lines.js';
 import { count } from './display.js';
 import { meaningOfDatabaseError } from './error-report.js';
 import { CellReader } from './import-cells.js';
@@ -81,16 +82,16 @@ class ImportRun {
   }
 
   async go(): Promise<void> {
-    const input = this.open();
+    const input = await this.open();
     const lines = csvLines(input, this.options.delimiter);
     try {
       const pool = await this.context.pool();
-      const header = await lines.next();
-      if (header.done === true) throw new CommandError(`${this.file} is empty`, 'its first line names the columns');
-      if ('problem' in header.value)
-        throw new CommandError(`line ${String(header.value.line)} ${header.value.problem}`);
-      const reader = new CellReader(header.value.cells, await loadCatalogueIds(pool));
-      await this.write(pool, reader, lines);
+      const { value: first = [] } = await lines.next();
+      const header = first[0];
+      if (header === undefined) throw new CommandError(`${this.file} is empty`, 'its first line names the columns');
+      if ('problem' in header) throw new CommandError(`line ${String(header.line)} ${header.problem}`);
+      const reader = new CellReader(header.cells, await loadCatalogueIds(pool));
+      await this.write(pool, reader, withFirst(first.slice(1), lines));
     } finally {
       this.progress.end();
       await lines.return(undefined);
@@ -98,12 +99,13 @@ class ImportRun {
     }
   }
 
-  private open(): Readable {
+  private async open(): Promise<Readable> {
     if (this.file === '-') return this.context.io.stdin;
-    return createReadStream(this.file);
+    // Opened before anything else, so that a misspelt name is told at once.
+    return (await open(this.file)).createReadStream();
   }
 
-  private async write(pool: Pool, reader: CellReader, lines: AsyncGenerator<CsvItem>): Promise<void> {
+  private async write(pool: Pool, reader: CellReader, lines: AsyncIterable<readonly CsvLine[]>): Promise<void> {
     const settings: ImportSettings = {
       actor: `${this.context.actor} import`,
       columns: reader.columns,
@@ -130,7 +132,7 @@ class ImportRun {
   /** Reads the next batch while the database writes the one before. */
   private async pump(
     reader: CellReader,
-    lines: AsyncGenerator<CsvItem>,
+    lines: AsyncIterable<readonly CsvLine[]>,
     write: (rows: readonly ImportRow[]) => Promise<ImportOutcome>,
   ): Promise<void> {
     let writing: Promise<void> = Promise.resolve();
@@ -146,9 +148,11 @@ class ImportRun {
       writing.catch(() => undefined);
     };
     try {
-      for await (const item of lines) {
-        const row = this.accept(reader, item);
-        if (row !== undefined && batch.push(row) >= batchRows) await send();
+      for await (const some of lines) {
+        for (const item of some) {
+          const row = this.accept(reader, item);
+          if (row !== undefined && batch.push(row) >= batchRows) await send();
+        }
       }
       if (batch.length > 0) await send();
     } finally {
@@ -156,7 +160,7 @@ class ImportRun {
     }
   }
 
-  private accept(reader: CellReader, item: CsvItem): ImportRow | undefined {
+  private accept(reader: CellReader, item: CsvLine): ImportRow | undefined {
     this.totals.lines += 1;
     if (this.totals.lines > mostLines)
       throw new CommandError(`${this.file} has more than ${String(mostLines)} lines`, 'split it');
@@ -261,7 +265,13 @@ class ImportRun {
   }
 }
 
-type CsvItem = Awaited<ReturnType<ReturnType<typeof csvLines>['next']>>['value'] & object;
+async function* withFirst(
+  first: readonly CsvLine[],
+  rest: AsyncIterable<readonly CsvLine[]>,
+): AsyncGenerator<readonly CsvLine[]> {
+  yield first;
+  yield* rest;
+}
 
 const noPasswords: ImportPasswords = {
   matches: sameText,
