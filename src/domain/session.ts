@@ -118,14 +118,22 @@ export function matchSession(candidates: readonly SessionRecord[], fact: Session
   }
   // Epochs count in the order of arrival: a session whose packets were late has a higher one than its successor.
   if (possible.length > 1) possible.sort((a, b) => b.startedAtMs - a.startedAtMs || b.epoch - a.epoch);
+  let best: SessionRecord | undefined;
   let fallback: SessionRecord | undefined;
   for (const candidate of possible) {
     const verdict = judge(candidate, fact);
-    if (verdict === 'same') return candidate;
-    if (verdict === 'later') return fallback;
+    if (verdict === 'later') break;
     if (verdict === 'same-unless-older') fallback ??= candidate;
+    else if (verdict === 'same' && (best === undefined || misfitMs(candidate, fact) < misfitMs(best, fact)))
+      best = candidate;
   }
-  return fallback;
+  return best ?? fallback;
+}
+
+/** How badly the beginnings agree. Lateness makes a claimed beginning later, so a session that began after it fits worst. */
+function misfitMs(session: SessionRecord, fact: SessionFact): number {
+  const laterMs = (claimedStartMs(fact) ?? fact.eventAtMs) - session.startedAtMs;
+  return laterMs >= -ROUNDING_MS ? Math.abs(laterMs) : toleranceMs(fact) + START_REPEAT_MS - laterMs;
 }
 
 /** Whether an update belongs to this live session whatever other sessions its line has had. */
