@@ -36,9 +36,17 @@ for (const { call, operation } of [
     clock.advance(10);
     await turns();
     t.match(alarms[1], { type: 'append-recovered', segment: 2, outageMs: 10, attempts: 1 });
+    t.notOk(
+      disk.contents(directory).get('segment-0000000000000001.spool')?.includes('refused'),
+      'its space is given back',
+    );
     await appendAll(spool, ['after']);
     const read = await readAll(spool);
     t.same(textsOf(read), ['before', 'after']);
+    t.equal(
+      (await spool.status()).bytesOnDisk,
+      [...disk.contents(directory).values()].reduce((sum, { length }) => sum + length, 0),
+    );
     t.same(
       read.map((record) => [record.position.segment, record.sequence]),
       [
@@ -92,6 +100,7 @@ t.test('a full disk: refused until there is room, then on by itself, with one al
     clock.advance(waitMs);
     await turns();
     if (spool.appendable) t.fail(`appendable on a full disk in round ${round}`);
+    if (disk.contents(directory).size !== 1) t.fail(`round ${round} left a file behind`);
   }
   t.same(waits, [10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000, 2000, 2000, 2000], 'bounded back-off');
   t.equal(clock.pending, 1, 'one timer');
@@ -101,28 +110,35 @@ t.test('a full disk: refused until there is room, then on by itself, with one al
   t.match(alarms.at(-1), { type: 'append-recovered' });
   await appendAll(spool, ['after']);
   t.same(textsOf(await readAll(spool)), ['before', 'after']);
-  t.equal(disk.contents(directory).size, 2, 'the attempts left nothing behind');
+  disk.fault = (call) => (call === 'write' ? 'EIO' : undefined);
+  await appendAll(spool, ['refused']);
+  t.match(alarms.at(-1), { attempt: 1, retryInMs: 10 }, 'a good group ends the back-off');
   await spool.close();
   t.equal(clock.pending, 0);
 });
 
-t.test('room for a header and no more: no heap of empty segments', async (t) => {
-  const { spool, disk, clock } = await openSpool();
-  await appendAll(spool, ['before']);
-  disk.capacityBytes = 4_500;
-  for (let round = 0; round < 40; round += 1) {
-    await appendAll(spool, ['x'.repeat(8_000)]);
+for (const canCut of [true, false]) {
+  t.test(`room for a header and no more: no heap of empty segments, ${canCut ? 'cut' : 'uncut'}`, async (t) => {
+    const { spool, disk, clock } = await openSpool();
+    await appendAll(spool, ['before']);
+    disk.fault = (call) => (call === 'truncate' && !canCut ? 'EIO' : undefined);
+    disk.capacityBytes = canCut ? 4_500 : 100_000;
+    for (let round = 0; round < 40; round += 1) {
+      if (!canCut) disk.fault = (call) => (call === 'truncate' || call === 'syncData' ? 'EIO' : undefined);
+      await appendAll(spool, ['x'.repeat(8_000)]);
+      if (!canCut) disk.fault = (call) => (call === 'truncate' ? 'EIO' : undefined);
+      clock.advance(2_000);
+      await turns();
+    }
+    t.ok(disk.contents(directory).size <= 3, `${disk.contents(directory).size} files`);
+    disk.capacityBytes = Infinity;
     clock.advance(2_000);
     await turns();
-  }
-  t.ok(disk.contents(directory).size <= 3, `${disk.contents(directory).size} files`);
-  disk.capacityBytes = Infinity;
-  clock.advance(2_000);
-  await turns();
-  await appendAll(spool, ['after']);
-  t.same(textsOf(await readAll(spool)), ['before', 'after']);
-  await spool.close();
-});
+    await appendAll(spool, ['after']);
+    t.same(textsOf(await readAll(spool)), ['before', 'after']);
+    await spool.close();
+  });
+}
 
 t.test('a full disk at the start: the backlog can be read, and appending begins by itself', async (t) => {
   const disk = new FaultyDisk();

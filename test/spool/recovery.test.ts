@@ -4,7 +4,13 @@ import t from 'tap';
 import { join } from 'node:path';
 import { SpoolForeignSegmentError, SpoolVersionError } from '../../src/spool/recovery.js';
 import { segmentPath } from '../../src/spool/segment-files.js';
-import { dataStartOffset, decodeSegmentHeader, encodeSegmentHeader } from '../../src/spool/segment-format.js';
+import {
+  dataStartOffset,
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  stampRecord,
+  writeRecordBody,
+} from '../../src/spool/segment-format.js';
 import { SpoolReadError } from '../../src/spool/segment-scanner.js';
 import { FaultyDisk } from '../support/faulty-files.js';
 import { appendAll, directory, openSpool, readAll, texts, textsOf, turns } from './harness.js';
@@ -252,6 +258,49 @@ t.test('a segment whose header is gone twice is kept for a person, and its numbe
   await appendAll(spool, ['c']);
   t.equal((await readAll(spool)).at(-1)?.position.segment, 3);
   t.ok(disk.contents(directory).get('segment-0000000000000002.spool.damaged')?.includes('b1'));
+  await spool.close();
+});
+
+t.test('a number that a damaged file had is not used again either', async (t) => {
+  const files = await filesOf([texts('a', 3)]);
+  files.set('segment-0000000000000005.spool.damaged', Buffer.from('kept by an earlier start that went no further'));
+  const { spool } = await openSpool({ disk: await diskOf(files) });
+  t.equal((await spool.status()).syncedPosition.segment, 6);
+  await spool.close();
+});
+
+t.test('the only record of a segment is damaged: its bytes stay on the disk', async (t) => {
+  const { name, bytes } = await smallSpool(['the only one']);
+  bytes.writeUInt8(bytes.readUInt8(dataStartOffset + 40) ^ 1, dataStartOffset + 40);
+  const disk = await diskOf([[name, bytes]]);
+  const { spool, alarms } = await openSpool({ disk });
+  t.match(alarms, [{ type: 'torn-tail', segment: 1, offset: 1024, length: 44 }]);
+  t.same(await readAll(spool), []);
+  t.same(disk.contents(directory).get(name), bytes);
+  await spool.close();
+});
+
+t.test('a record whose sequence does not grow is none', async (t) => {
+  const header = {
+    uuid: '00000000-0000-4000-8000-000000000000',
+    salt: '00'.repeat(16),
+    number: 1,
+    firstSequence: 10,
+    createdAtMs: 0,
+    previousNumber: 0,
+    previousLength: 0,
+  };
+  const encoded = encodeSegmentHeader(header);
+  const sequences = [10, 11, 11, 9, 12];
+  const records = Buffer.alloc(40 * sequences.length);
+  for (const [index, sequence] of sequences.entries()) {
+    writeRecordBody(records, 40 * index, 1, 0, Buffer.from(`record ${index}`));
+    stampRecord(records, 40 * index, encoded.header.checksumSeed, dataStartOffset + 40 * index, sequence);
+  }
+  const disk = await diskOf([['segment-0000000000000001.spool', Buffer.concat([encoded.bytes, records])]]);
+  const { spool, corrupt } = await openSpool({ disk });
+  t.same(textsOf(await readAll(spool)), ['record 0', 'record 1', 'record 4']);
+  t.match(corrupt, [{ offset: 1104, length: 80, reason: 'sequence' }]);
   await spool.close();
 });
 
