@@ -39,6 +39,8 @@ export interface TestServerOptions {
   files?: Record<string, string>;
   /** An ended server whose folders, ports and secret are used again. */
   again?: TestServer;
+  /** A conf folder that is written already; ports and secret are then what it says, not what this object says. */
+  confDir?: string;
   /** A data folder other than an empty one of its own. */
   dataDir?: string;
   environment?: Record<string, string>;
@@ -117,7 +119,7 @@ export class TestServer {
     const directory = await mkdtemp(join(tmpdir(), 'sluice-test-server-'));
     t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
     const { again } = options;
-    const confDir = again?.confDir ?? join(directory, 'conf');
+    const confDir = again?.confDir ?? options.confDir ?? join(directory, 'conf');
     const dataDir = again?.dataDir ?? options.dataDir ?? join(directory, 'data');
     const authPort = again?.authPort ?? (await freeUdpPort());
     const accountingPort = again?.accountingPort ?? (await freeUdpPort());
@@ -132,7 +134,7 @@ export class TestServer {
       },
       options.settings ?? {},
     );
-    if (again === undefined) {
+    if (again === undefined && options.confDir === undefined) {
       const files = {
         'sluice.toml': tomlOf(settings),
         'nas.d/localhost.toml': `name = "localhost"\naddress = "127.0.0.1"\nsecret = "${secret}"\nprofile = "mikrotik-ppp"\n`,
