@@ -66,6 +66,7 @@ export class Server {
   readonly #log: Logger;
   readonly #dictionary = standardDictionary();
   readonly #directory = new Directory();
+  readonly #notes = new LiveSessionNotes(this.#directory, (nasName) => this.#rulesOf(nasName));
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
   #policy: Policy | undefined;
@@ -106,7 +107,7 @@ export class Server {
       spool,
       originOf: (request) => this.#originOf(request),
       readClass: (packet) => classCookie.read(packet),
-      onFact: new LiveSessionNotes(this.#directory, (nasName) => this.#rulesOf(nasName)).note,
+      onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
     this.#status = await this.#serveStatus(policy);
@@ -258,6 +259,7 @@ export class Server {
       classCookie,
       rulesOf: (nasName) => this.#rulesOf(nasName),
       listeningSinceMs: this.#startedAtMs,
+      onFact: this.#notes.note,
       log: this.#log,
       onFatal: (error) => this.#fail(error),
     });

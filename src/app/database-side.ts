@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
-import type { SessionFact } from '../domain/accounting-fact.js';
+import type { AccountingFact, SessionFact } from '../domain/accounting-fact.js';
 import type { Resolve } from '../domain/session-batch.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
 import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
@@ -21,7 +21,9 @@ import { DirectoryLoader } from '../store/directory-loader.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../store/embedded-postgres.js';
 import { beginInstance, endInstance, lockInstanceName, TwinInstanceError } from '../store/instances.js';
 import { migrate } from '../store/migrate.js';
+import { readPosition } from '../store/spool-position.js';
 import { Applier } from '../workers/applier.js';
+import { type BacklogScan, scanBacklog } from '../workers/backlog-scan.js';
 import { Heartbeat } from '../workers/heartbeat.js';
 import { Loop } from '../workers/loop.js';
 import { Settler } from '../workers/settler.js';
@@ -38,6 +40,8 @@ const NAME_INTERVAL_MS = 5000;
 /** How long the connection of a killed process may go on holding the name, ms, and how often we ask meanwhile. */
 const NAME_PATIENCE_MS = 5000;
 const NAME_RETRY_MS = 200;
+/** How long a stop waits for the applier to come to the end of the spool, ms. */
+const LAST_BATCHES_MS = 2000;
 
 export interface DatabaseSideDeps {
   readonly config: Config;
@@ -47,6 +51,8 @@ export interface DatabaseSideDeps {
   /** How the names in a packet of this NAS are read, by the policy of the moment. */
   readonly rulesOf: (nasName: string) => IdentityRules;
   readonly listeningSinceMs: number;
+  /** Tells memory of a fact that is durable and not applied yet. */
+  readonly onFact: (fact: AccountingFact) => void;
   readonly log: Logger;
   /** Something that makes going on wrong: another server has our name. */
   readonly onFatal: (error: Error) => void;
@@ -182,6 +188,8 @@ export class DatabaseSide {
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     await quietly(this.attempts.flush(Date.now()));
     await this.sweeper.stop();
+    // What was acknowledged is safe in the spool; a moment's patience saves the next start the work.
+    if (this.applier.status.databaseAvailable) await Promise.race([this.applier.caughtUp(), delay(LAST_BATCHES_MS)]);
     await this.applier.stop();
     await this.settler.stop();
     await quietly(this.feed.stop());
@@ -202,14 +210,22 @@ export class DatabaseSide {
     if (!(await this.#takeName())) throw new TwinInstanceError(instance);
     await beginInstance(this.pool, instance, spool.uuid);
     await this.feed.start();
+    const { granted } = await this.#lookAtBacklog();
     await this.applier.start();
-    // A grant that was acknowledged before a crash must be known before its address could be granted again.
-    await this.applier.caughtUp();
-    await this.reserve.start();
+    await this.reserve.start(granted);
     this.settler.start();
     this.sweeper.start();
     this.heartbeat.start();
     for (const loop of this.#loops) loop.start();
+  }
+
+  /** Sessions and grants that were acknowledged and are not in the database yet: memory must know them before anybody is answered. */
+  async #lookAtBacklog(): Promise<BacklogScan> {
+    const { spool, classCookie, onFact, log } = this.#deps;
+    const position = await readPosition(this.pool, spool.uuid);
+    const scan = await scanBacklog(spool, position, (packet) => classCookie.read(packet), onFact);
+    if (scan.records > 0) log.info({ records: scan.records }, 'facts from before are being applied');
+    return scan;
   }
 
   #makeLoops(): Loop[] {

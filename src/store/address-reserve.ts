@@ -4,6 +4,8 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Pool } from 'pg';
+import { addressKey } from '../domain/assignment.js';
+import { formatIpv4Address } from '../domain/ipv4-address.js';
 import type { Directory } from './directory.js';
 import type { Offer } from './offer-book.js';
 import {
@@ -76,11 +78,15 @@ export class AddressReserve {
   /**
    * Takes up what this instance held before and fills up every pool of the directory.
    *
+   * @param granted addresses (`addressKey`) whose grants are in the spool and not in the database yet: no longer ours to give
    * @throws the database's error
    */
-  async start(): Promise<void> {
+  async start(granted: ReadonlySet<string> = new Set()): Promise<void> {
     const { pool, instance, directory } = this.options;
-    for (const address of await readReserve(pool, instance)) this.reserveOf(address.poolId).addresses.push(address);
+    for (const address of await readReserve(pool, instance)) {
+      const key = addressKey(address.routingDomain, formatIpv4Address(address.address));
+      if (!granted.has(key)) this.reserveOf(address.poolId).addresses.push(address);
+    }
     for (const one of directory.allPools()) this.reserveOf(one.id);
     await this.refill();
   }
