@@ -189,7 +189,7 @@ export class DatabaseSide {
     await quietly(this.attempts.flush(Date.now()));
     await this.sweeper.stop();
     // What was acknowledged is safe in the spool; a moment's patience saves the next start the work.
-    if (this.applier.status.databaseAvailable) await Promise.race([this.applier.caughtUp(), delay(LAST_BATCHES_MS)]);
+    if (this.applier.status.databaseAvailable) await Promise.race([this.applier.caughtUp(), delay(LAST_BATCHES_MS, undefined, { ref: false })]);
     await this.applier.stop();
     await this.settler.stop();
     await quietly(this.feed.stop());
