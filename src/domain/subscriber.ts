@@ -111,6 +111,21 @@ export class Subscriber implements SubscriberFields {
     return (this.flags & ADMIN_BLOCKED) !== 0;
   }
 
+  /** Whether both say the same in every field. */
+  equals(other: Subscriber): boolean {
+    return (
+      this.flags === other.flags &&
+      this.id === other.id &&
+      this.accountId === other.accountId &&
+      this.login === other.login &&
+      this.password === other.password &&
+      this.mac === other.mac &&
+      this.staticAddress === other.staticAddress &&
+      this.poolId === other.poolId &&
+      this.nasName === other.nasName
+    );
+  }
+
   /** What a log or a page may show: the password stays inside. */
   toJSON(): Record<string, unknown> {
     return {

@@ -3,21 +3,22 @@
 // so there is never a moment without them; reading newer rows than asked for is harmless, since their change comes again.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Pool, PoolClient } from 'pg';
+import { withTransaction } from './database.js';
 import type { Directory } from './directory.js';
 import {
+  allAccounts,
+  allSessions,
+  allSticky,
+  allSubscribers,
   PAGE_ROWS,
   readAccounts,
-  readAccountsAfter,
   readEndedLines,
   readPlans,
   readPools,
   readSessions,
-  readSessionsAfter,
   readSticky,
-  readStickyAfter,
   readSubscribers,
-  readSubscribersAfter,
-  type Queryable,
   type StickyAddress,
 } from './subscriber-rows.js';
 
@@ -46,45 +47,27 @@ export interface LoadProgress {
 /** Brings a directory up to date. One call at a time. */
 export class DirectoryLoader {
   constructor(
-    private readonly queryable: Queryable,
+    private readonly pool: Pool,
     private readonly directory: Directory,
   ) {}
 
   /**
-   * Reads everything, and removes what is gone. The first time fills the directory; later it replaces what is held.
+   * Reads everything, all as of one instant, and removes what is gone. The first time fills the directory; later it
+   * replaces what is held.
    *
    * @param onProgress called after each page of subscribers
    * @throws the database's error; what was read until then is kept, and nothing is marked loaded
    */
   async loadAll(onProgress?: (progress: LoadProgress) => void): Promise<void> {
-    const { directory, queryable } = this;
-    directory.replacePools(await readPools(queryable));
-    directory.replacePlans(await readPlans(queryable));
-
-    const accountIds = new SeenIds();
-    await this.eachPage(
-      (after) => readAccountsAfter(queryable, after),
-      (account) => account.id,
-      (account) => {
-        directory.putAccount(account);
-        accountIds.add(account.id);
-      },
-    );
-    const subscriberIds = new SeenIds();
-    await this.eachPage(
-      (after) => readSubscribersAfter(queryable, after),
-      (subscriber) => subscriber.id,
-      (subscriber) => {
-        directory.putSubscriber(subscriber);
-        subscriberIds.add(subscriber.id);
-      },
-      () => onProgress?.({ accounts: directory.accountCount, subscribers: directory.subscriberCount }),
-    );
-    await this.removeUnseen(directory.subscriberIdSlices(), subscriberIds, (id) => directory.removeSubscriber(id));
-    await this.removeUnseen(directory.accountIdSlices(), accountIds, (id) => directory.removeAccount(id));
-    await this.loadSticky();
-    await this.loadSessions();
-    directory.markLoaded();
+    await withTransaction(this.pool, async (client) => {
+      await client.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+      this.directory.replacePools(await readPools(client));
+      this.directory.replacePlans(await readPlans(client));
+      await this.loadAccountsAndSubscribers(client, onProgress);
+      await this.loadSticky(client);
+      await this.loadSessions(client);
+    });
+    this.directory.markLoaded();
   }
 
   /**
@@ -93,25 +76,24 @@ export class DirectoryLoader {
    * @throws the database's error; the same changes may be applied again
    */
   async apply(changes: Changes): Promise<void> {
-    const { directory, queryable } = this;
-    if (changes.pools.length > 0) directory.replacePools(await readPools(queryable));
-    if (changes.plans.length > 0) directory.replacePlans(await readPlans(queryable));
+    const { directory, pool } = this;
+    if (changes.pools.length > 0) directory.replacePools(await readPools(pool));
+    if (changes.plans.length > 0) directory.replacePlans(await readPlans(pool));
     for (const ids of slices(changes.accounts))
-      for (const account of await readAccounts(queryable, ids)) directory.putAccount(account);
+      for (const account of await readAccounts(pool, ids)) directory.putAccount(account);
     for (const ids of slices(changes.subscribers)) await this.applySubscribers(ids);
     for (const ids of slices(changes.addresses)) await this.applySticky(ids);
     for (const some of slices(changes.sessions)) await this.applySessions(some);
   }
 
   private async applySubscribers(ids: readonly number[]): Promise<void> {
-    const { directory, queryable } = this;
-    const subscribers = await readSubscribers(queryable, ids);
+    const { directory, pool } = this;
+    const subscribers = await readSubscribers(pool, ids);
     // A new account makes no row in the feed of its own: its first subscriber does.
     const unknown = new Set<number>();
     for (const subscriber of subscribers)
       if (!directory.account(subscriber.accountId)) unknown.add(subscriber.accountId);
-    if (unknown.size > 0)
-      for (const account of await readAccounts(queryable, [...unknown])) directory.putAccount(account);
+    if (unknown.size > 0) for (const account of await readAccounts(pool, [...unknown])) directory.putAccount(account);
     const gone = new Set(ids);
     for (const subscriber of subscribers) {
       directory.putSubscriber(subscriber);
@@ -121,7 +103,7 @@ export class DirectoryLoader {
   }
 
   private async applySticky(subscriberIds: readonly number[]): Promise<void> {
-    const addresses = await readSticky(this.queryable, subscriberIds);
+    const addresses = await readSticky(this.pool, subscriberIds);
     const gone = new Set(subscriberIds);
     for (const group of bySubscriber(addresses)) {
       this.directory.setSticky(group[0]!.subscriberId, group);
@@ -133,65 +115,69 @@ export class DirectoryLoader {
   private async applySessions(changes: readonly SessionChange[]): Promise<void> {
     const own = new Set(changes.filter((change) => change.own).map((change) => change.sessionId));
     const rows = await readSessions(
-      this.queryable,
+      this.pool,
       changes.map((change) => change.sessionId),
     );
     for (const row of rows.live) if (!own.has(row.sessionId)) this.directory.sessions.applyRow(row);
     for (const row of rows.ended) this.directory.sessions.applyEnd(row);
   }
 
-  private async loadSticky(): Promise<void> {
-    const { directory, queryable } = this;
-    const seen = new SeenIds();
-    let after = 0;
-    for (;;) {
-      const addresses = await readStickyAfter(queryable, after);
-      if (addresses.length === 0) break;
-      for (const group of bySubscriber(addresses)) {
-        directory.setSticky(group[0]!.subscriberId, group);
-        seen.add(group[0]!.subscriberId);
+  private async loadAccountsAndSubscribers(
+    client: PoolClient,
+    onProgress: ((progress: LoadProgress) => void) | undefined,
+  ): Promise<void> {
+    const { directory } = this;
+    const accountIds = new SeenIds();
+    for await (const accounts of allAccounts(client))
+      for (const account of accounts) {
+        directory.putAccount(account);
+        accountIds.add(account.id);
       }
-      after = addresses.at(-1)!.subscriberId;
+    const subscriberIds = new SeenIds();
+    for await (const subscribers of allSubscribers(client)) {
+      for (const subscriber of subscribers) {
+        directory.putSubscriber(subscriber);
+        subscriberIds.add(subscriber.id);
+      }
+      onProgress?.({ accounts: directory.accountCount, subscribers: directory.subscriberCount });
     }
+    await this.removeUnseen(directory.subscriberIdSlices(), subscriberIds, (id) => directory.removeSubscriber(id));
+    await this.removeUnseen(directory.accountIdSlices(), accountIds, (id) => directory.removeAccount(id));
+  }
+
+  private async loadSticky(client: PoolClient): Promise<void> {
+    const { directory } = this;
+    const seen = new SeenIds();
+    // The addresses of the last subscriber of a page may go on in the next.
+    let rest: readonly StickyAddress[] = [];
+    const take = (group: readonly StickyAddress[]) => {
+      directory.setSticky(group[0]!.subscriberId, group);
+      seen.add(group[0]!.subscriberId);
+    };
+    for await (const page of allSticky(client)) {
+      const groups = [...bySubscriber([...rest, ...page])];
+      rest = groups.pop() ?? [];
+      groups.forEach(take);
+    }
+    if (rest.length > 0) take(rest);
     await this.removeUnseen(directory.stickySubscriberIdSlices(), seen, (id) => directory.setSticky(id, []));
   }
 
   /** Sessions known from rows go when their row has gone; our own only when the database says that they ended. */
-  private async loadSessions(): Promise<void> {
+  private async loadSessions(client: PoolClient): Promise<void> {
     const { sessions } = this.directory;
     const seen = new SeenIds();
-    await this.eachPage(
-      (after) => readSessionsAfter(this.queryable, after),
-      (row) => row.sessionId,
-      (row) => {
+    for await (const rows of allSessions(client))
+      for (const row of rows) {
         seen.add(row.sessionId);
         sessions.applyRow(row);
-      },
-    );
+      }
     for (const slice of sessions.slices()) {
       for (const session of slice)
         if (session.sessionId !== undefined && !seen.has(session.sessionId)) sessions.forget(session);
       const own = slice.filter((session) => session.sessionId === undefined);
-      if (own.length > 0) for (const row of await readEndedLines(this.queryable, own)) sessions.applyEnd(row);
+      if (own.length > 0) for (const row of await readEndedLines(client, own)) sessions.applyEnd(row);
       await nextTurn();
-    }
-  }
-
-  private async eachPage<Row>(
-    read: (after: number) => Promise<Row[]>,
-    idOf: (row: Row) => number,
-    take: (row: Row) => void,
-    onPage?: () => void,
-  ): Promise<void> {
-    let page = await read(0);
-    while (page.length > 0) {
-      // The next page is on its way while this one is taken in.
-      const next = page.length === PAGE_ROWS ? read(idOf(page.at(-1)!)) : undefined;
-      // Heard here, so that it is never an unhandled rejection; it is thrown where it is awaited.
-      next?.catch(() => undefined);
-      for (const row of page) take(row);
-      onPage?.();
-      page = next ? await next : [];
     }
   }
 

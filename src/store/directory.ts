@@ -124,31 +124,33 @@ export class Directory {
     this.sessions.restarted(nasName, nasBox, beforeMs);
   }
 
+  /** One that says nothing new is not taken: a reload would otherwise make a million objects old at once. */
   putSubscriber(subscriber: Subscriber): void {
     const old = this.subscribers.get(subscriber.id);
-    if (old) {
-      if (old.login !== subscriber.login) this.byLogin.remove(old.login, old);
-      this.unindex(old, subscriber);
-    }
+    if (old?.equals(subscriber)) return;
     this.subscribers.set(subscriber.id, subscriber);
-    replace(this.byLogin, subscriber.login, old?.login === subscriber.login ? old : undefined, subscriber);
-    if (subscriber.mac !== undefined)
-      replace(this.byMac, subscriber.mac, old?.mac === subscriber.mac ? old : undefined, subscriber);
-    if (subscriber.staticAddress !== undefined) {
-      const same = old?.staticAddress === subscriber.staticAddress ? old : undefined;
-      replace(this.byStaticAddress, subscriber.staticAddress, same, subscriber);
-    }
+    move(this.byLogin, old, old?.login, subscriber, subscriber.login);
+    move(this.byMac, old, old?.mac, subscriber, subscriber.mac);
+    move(this.byStaticAddress, old, old?.staticAddress, subscriber, subscriber.staticAddress);
   }
 
   removeSubscriber(id: number): void {
     const old = this.subscribers.get(id);
     if (!old) return;
     this.subscribers.delete(id);
-    this.byLogin.remove(old.login, old);
-    this.unindex(old, undefined);
+    move(this.byLogin, old, old.login, undefined, undefined);
+    move(this.byMac, old, old.mac, undefined, undefined);
+    move(this.byStaticAddress, old, old.staticAddress, undefined, undefined);
   }
 
   putAccount(account: Account): void {
+    const old = this.accounts.get(account.id);
+    if (
+      old?.contract === account.contract &&
+      old.planId === account.planId &&
+      old.adminBlocked === account.adminBlocked
+    )
+      return;
     this.accounts.set(account.id, account);
   }
 
@@ -218,20 +220,20 @@ export class Directory {
       .ofSubscriber(start.subscriberId)
       .find((offer) => offer.address === start.address && offer.routingDomain === start.routingDomain);
   }
-
-  private unindex(old: Subscriber, next: Subscriber | undefined): void {
-    if (old.mac !== undefined && old.mac !== next?.mac) this.byMac.remove(old.mac, old);
-    if (old.staticAddress !== undefined && old.staticAddress !== next?.staticAddress)
-      this.byStaticAddress.remove(old.staticAddress, old);
-  }
 }
 
-function replace<Key extends number | string>(
+/** Brings one index up to date: `old` stood under `oldKey`, `next` is to stand under `nextKey`. */
+function move<Key extends number | string>(
   index: ShardedMultiMap<Key, Subscriber>,
-  key: Key,
   old: Subscriber | undefined,
-  next: Subscriber,
+  oldKey: Key | undefined,
+  next: Subscriber | undefined,
+  nextKey: Key | undefined,
 ): void {
-  if (old) index.remove(key, old);
-  index.add(key, next);
+  if (old && next && oldKey !== undefined && oldKey === nextKey) {
+    index.replace(oldKey, old, next);
+    return;
+  }
+  if (old && oldKey !== undefined) index.remove(oldKey, old);
+  if (next && nextKey !== undefined) index.add(nextKey, next);
 }

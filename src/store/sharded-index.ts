@@ -81,6 +81,17 @@ export class ShardedMultiMap<Key extends number | string, Value extends object> 
     else this.entries.set(key, Array.isArray(entry) ? [...entry, value] : [entry, value]);
   }
 
+  /** Puts a value where another of the same key was; the table neither grows nor shrinks. */
+  replace(key: Key, old: Value, value: Value): void {
+    const entry = this.entries.get(key);
+    if (Array.isArray(entry))
+      this.entries.set(
+        key,
+        entry.map((one) => (one === old ? value : one)),
+      );
+    else if (entry === old) this.entries.set(key, value);
+  }
+
   remove(key: Key, value: Value): void {
     const entry = this.entries.get(key);
     if (entry === value) {

@@ -2,7 +2,7 @@
 // sessions as the directory holds them. Invariants: every read is bounded; values travel as raw text and are converted
 // here, because the driver's own conversions are most of the cost of a million rows.
 
-import type { QueryArrayConfig } from 'pg';
+import type { PoolClient, QueryArrayConfig } from 'pg';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import { Subscriber, type Account, type Plan, type Pool } from '../domain/subscriber.js';
 import type { EndedSessionRow, SessionRow } from './live-sessions.js';
@@ -31,6 +31,30 @@ const RAW_TEXT = { getTypeParser: () => (text: string) => text } as unknown as N
 async function readRows(queryable: Queryable, text: string, values: unknown[]): Promise<readonly TextRow[]> {
   const { rows } = await queryable.query({ text, values, rowMode: 'array', types: RAW_TEXT });
   return rows as (string | null)[][];
+}
+
+/**
+ * Pages of a whole table, through a server-side cursor: one pass whatever the planner knows of the table, where pages by key
+ * cost a pass each on a table that was filled and not yet analysed. The next page is under way while one is taken in.
+ *
+ * @param client inside a transaction
+ */
+async function* pagesOf<Row>(
+  client: PoolClient,
+  text: string,
+  rowOf: (row: TextRow) => Row,
+): AsyncGenerator<readonly Row[]> {
+  await client.query(`DECLARE directory_page NO SCROLL CURSOR FOR ${text}`);
+  const fetchPage = () => readRows(client, `FETCH ${String(PAGE_ROWS)} FROM directory_page`, []);
+  let page = await fetchPage();
+  while (page.length > 0) {
+    const next = page.length === PAGE_ROWS ? fetchPage() : Promise.resolve([]);
+    // Heard here, so that it is never an unhandled rejection; it is thrown where it is awaited.
+    next.catch(() => undefined);
+    yield page.map(rowOf);
+    page = await next;
+  }
+  await client.query('CLOSE directory_page');
 }
 
 function optional(text: string | null | undefined): string | undefined {
@@ -81,14 +105,9 @@ function subscriberOf(row: TextRow): Subscriber {
   });
 }
 
-/** Subscribers above an id, in order of id; deleted ones while they still hold something. */
-export async function readSubscribersAfter(queryable: Queryable, afterId: number): Promise<Subscriber[]> {
-  const rows = await readRows(
-    queryable,
-    `SELECT ${SUBSCRIBER_COLUMNS} FROM subscriber WHERE id > $1 AND released_at IS NULL ORDER BY id LIMIT $2`,
-    [afterId, PAGE_ROWS],
-  );
-  return rows.map(subscriberOf);
+/** All subscribers; deleted ones while they still hold something. */
+export function allSubscribers(client: PoolClient): AsyncGenerator<readonly Subscriber[]> {
+  return pagesOf(client, `SELECT ${SUBSCRIBER_COLUMNS} FROM subscriber WHERE released_at IS NULL`, subscriberOf);
 }
 
 /** Subscribers by id; released ones are left out. */
@@ -110,22 +129,14 @@ function accountOf(row: TextRow): Account {
   };
 }
 
-/** Accounts above an id, in order of id. */
-export async function readAccountsAfter(queryable: Queryable, afterId: number): Promise<Account[]> {
-  const rows = await readRows(
-    queryable,
-    `SELECT id, contract, plan_id, admin_blocked::int FROM account WHERE id > $1 ORDER BY id LIMIT $2`,
-    [afterId, PAGE_ROWS],
-  );
-  return rows.map(accountOf);
+const ACCOUNT_COLUMNS = 'id, contract, plan_id, admin_blocked::int';
+
+export function allAccounts(client: PoolClient): AsyncGenerator<readonly Account[]> {
+  return pagesOf(client, `SELECT ${ACCOUNT_COLUMNS} FROM account`, accountOf);
 }
 
 export async function readAccounts(queryable: Queryable, ids: readonly number[]): Promise<Account[]> {
-  const rows = await readRows(
-    queryable,
-    `SELECT id, contract, plan_id, admin_blocked::int FROM account WHERE id = ANY($1::bigint[])`,
-    [ids],
-  );
+  const rows = await readRows(queryable, `SELECT ${ACCOUNT_COLUMNS} FROM account WHERE id = ANY($1::bigint[])`, [ids]);
   return rows.map(accountOf);
 }
 
@@ -170,21 +181,14 @@ function stickyOf(row: TextRow): StickyAddress {
   return { subscriberId: Number(row[0]), slot: Number(row[1]), address: Number(row[2]), poolId: Number(row[3]) };
 }
 
-/**
- * Addresses of pools that are kept for subscribers above an id, in order of subscriber, the best address first. A page ends
- * with a whole subscriber.
- */
-export async function readStickyAfter(queryable: Queryable, afterSubscriberId: number): Promise<StickyAddress[]> {
-  const rows = await readRows(
-    queryable,
-    `SELECT ${STICKY_COLUMNS} FROM pool_address
-     WHERE subscriber_id > $1 AND ${STICKY_CONDITION}
-       AND subscriber_id <= coalesce((SELECT subscriber_id FROM pool_address
-         WHERE subscriber_id > $1 AND subscriber_id IS NOT NULL ORDER BY subscriber_id OFFSET $2 LIMIT 1), 9223372036854775807)
+/** All addresses of pools that are kept for subscribers, in order of subscriber, the best address of each first. */
+export function allSticky(client: PoolClient): AsyncGenerator<readonly StickyAddress[]> {
+  return pagesOf(
+    client,
+    `SELECT ${STICKY_COLUMNS} FROM pool_address WHERE subscriber_id IS NOT NULL AND ${STICKY_CONDITION}
      ORDER BY subscriber_id, ${STICKY_ORDER}`,
-    [afterSubscriberId, PAGE_ROWS - 1],
+    stickyOf,
   );
-  return rows.map(stickyOf);
 }
 
 export async function readSticky(queryable: Queryable, subscriberIds: readonly number[]): Promise<StickyAddress[]> {
@@ -217,14 +221,8 @@ function sessionOf(row: TextRow): SessionRow {
   };
 }
 
-/** Live sessions above an id, in order of id. */
-export async function readSessionsAfter(queryable: Queryable, afterId: number): Promise<SessionRow[]> {
-  const rows = await readRows(
-    queryable,
-    `SELECT ${SESSION_COLUMNS} FROM session s WHERE s.id > $1 ORDER BY s.id LIMIT $2`,
-    [afterId, PAGE_ROWS],
-  );
-  return rows.map(sessionOf);
+export function allSessions(client: PoolClient): AsyncGenerator<readonly SessionRow[]> {
+  return pagesOf(client, `SELECT ${SESSION_COLUMNS} FROM session s`, sessionOf);
 }
 
 export interface SessionRows {
