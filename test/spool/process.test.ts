@@ -16,18 +16,18 @@ const child = fileURLToPath(new URL('append-child.ts', import.meta.url));
 
 /** Runs the child until it has acknowledged `count` records, kills it, and gives back every acknowledgement it printed. */
 async function appendAndKill(directory: string, round: number, count: number): Promise<string[]> {
-  const process_ = spawn(process.execPath, ['--import', 'tsx', child, directory, String(round)], {
+  const writer = spawn(process.execPath, ['--import', 'tsx', child, directory, String(round)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';
   let lines = 0;
-  process_.stdout.setEncoding('utf8');
-  process_.stdout.on('data', (text: string) => {
+  writer.stdout.setEncoding('utf8');
+  writer.stdout.on('data', (text: string) => {
     output += text;
     lines += text.split('\n').length - 1;
-    if (lines > count) process_.kill('SIGKILL');
+    if (lines > count) writer.kill('SIGKILL');
   });
-  await once(process_, 'close');
+  await once(writer, 'close');
   // A line without its end was cut by the kill; the ones before it were acknowledged.
   return output.split('\n').slice(1, -1);
 }
