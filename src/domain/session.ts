@@ -88,13 +88,11 @@ function endedByStopBefore(session: SessionRecord, atMs: number): boolean {
   return session.end?.cause === 'stop' && atMs > session.end.endedAtMs + ROUNDING_MS;
 }
 
-/** The Start that opened this session, repeated after the session went on and perhaps changed. */
+/** The Start that opened this session, repeated or late, after the session went on and perhaps changed. */
 function isItsOwnStart(session: SessionRecord, fact: SessionFact): boolean {
-  return (
-    session.startedExactly &&
-    session.lastEventAtMs > session.startedAtMs + ROUNDING_MS &&
-    Math.abs(fact.eventAtMs - session.startedAtMs) <= ROUNDING_MS
-  );
+  if (session.lastEventAtMs <= session.startedAtMs + ROUNDING_MS) return false;
+  const awayMs = Math.abs(fact.eventAtMs - session.startedAtMs);
+  return awayMs <= (session.startedExactly ? ROUNDING_MS : TOLERANCE_MS);
 }
 
 /** Another MAC always, and at a Start another address, is another session (the NAS used its Acct-Session-Id again). */
@@ -292,7 +290,8 @@ function learn(session: SessionRecord, fact: SessionFact, later: boolean): void 
     const late = session.startedExactly || fact.eventAtMs > session.startedAtMs + TOLERANCE_MS;
     session.startedAtMs = late ? Math.min(session.startedAtMs, fact.eventAtMs) : fact.eventAtMs;
     session.startedExactly = true;
-  } else if (!session.startedExactly && claimed !== null) {
+  } else if (claimed !== null && (!session.startedExactly || !fact.delayDeclared)) {
+    // Without Acct-Delay-Time a Start is an estimate as well.
     session.startedAtMs = Math.min(session.startedAtMs, claimed);
   }
   session.mac ??= fact.mac;

@@ -1,6 +1,6 @@
 /** Which session a packet belongs to, and what it does to it: one line of the table per thing that NASes are known to do. */
 import t from 'tap';
-import type { AccountingFact } from '../../src/domain/accounting-fact.js';
+import type { AccountingFact, SessionFact } from '../../src/domain/accounting-fact.js';
 import type { SessionRecord } from '../../src/domain/session.js';
 import { fact, restart, type SessionFactShape, T0 } from '../support/facts.js';
 import { MemoryWorld } from '../support/memory-world.js';
@@ -10,18 +10,18 @@ const GIB4 = 2 ** 32;
 const MAC_1 = '02:00:00:00:00:01';
 const MAC_2 = '02:00:00:00:00:02';
 
-const start = (shape: SessionFactShape): AccountingFact => fact('start', shape);
-const interim = (shape: SessionFactShape): AccountingFact => fact('interim', { sessionSeconds: shape.at, ...shape });
-const stop = (shape: SessionFactShape): AccountingFact => fact('stop', { sessionSeconds: shape.at, ...shape });
+const start = (shape: SessionFactShape): SessionFact => fact('start', shape);
+const interim = (shape: SessionFactShape): SessionFact => fact('interim', { sessionSeconds: shape.at, ...shape });
+const stop = (shape: SessionFactShape): SessionFact => fact('stop', { sessionSeconds: shape.at, ...shape });
 /** A NAS that never says how late a packet is: what it reports happened earlier than it seems. */
-const undeclared = (one: AccountingFact, arrivedLaterSeconds = 0): AccountingFact => ({
+const undeclared = (one: SessionFact, arrivedLaterSeconds = 0): SessionFact => ({
   ...one,
   delayDeclared: false,
   eventAtMs: one.eventAtMs + arrivedLaterSeconds * 1000,
   receivedAtMs: one.receivedAtMs + arrivedLaterSeconds * 1000,
 });
 /** The counters of a NAS that sends no Gigawords. */
-const words = (octets: number): Pick<SessionFactShape, 'input' | 'output'> => ({
+const words = (octets: number): Pick<SessionFact, 'input' | 'output'> => ({
   input: { octets, gigawords: false },
   output: { octets, gigawords: false },
 });

@@ -12,7 +12,7 @@ import { withTransaction } from '../../src/store/database.js';
 /** 2026-11-02T00:00:00Z: a fixed beginning, so that a failure reads the same every time. */
 export const T0 = Date.UTC(2026, 10, 2);
 
-export interface SessionFactShape extends Partial<Omit<SessionFact, 'input' | 'output' | 'class'>> {
+export interface SessionFactShape extends Partial<Omit<SessionFact, 'class'>> {
   /** Seconds after T0 at which it happened. */
   readonly at: number;
   /** Seconds by which it arrived later than it happened. */
