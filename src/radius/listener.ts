@@ -152,6 +152,7 @@ function listenError(socketAddress: SocketAddress, cause: NodeJS.ErrnoException)
     case 'EBADF':
     case 'EINVAL':
     case 'ENOTSOCK':
+    case 'ERR_INVALID_FD_TYPE':
       return new ListenError(
         'bad-descriptor',
         socketAddress,

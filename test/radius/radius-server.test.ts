@@ -2,6 +2,8 @@
 
 import t, { type Test } from 'tap';
 import { createSocket } from 'node:dgram';
+import { closeSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { once } from 'node:events';
 import type { SourceGroup } from '../../src/radius/admission.js';
 import type { AdmittedRequest } from '../../src/radius/admitted-request.js';
@@ -302,6 +304,13 @@ t.test('an address that the host does not have', async (t) => {
   const socketAddress: SocketAddress = { family: 4, address: '192.0.2.1', port: 0 };
   const error = await UdpListener.open({ socketAddress }, () => undefined).catch((caught: unknown) => caught);
   t.match(error, { name: 'ListenError', reason: 'no-such-address' });
+});
+
+t.test('an inherited descriptor that is no socket', async (t) => {
+  const descriptor = openSync(fileURLToPath(import.meta.url), 'r');
+  t.teardown(() => closeSync(descriptor));
+  const opening = UdpListener.open({ socketAddress: loopback, descriptor }, () => undefined);
+  t.match(await opening.catch((caught: unknown) => caught), { name: 'ListenError', reason: 'bad-descriptor' });
 });
 
 t.test('socket addresses', (t) => {
