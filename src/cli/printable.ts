@@ -1,5 +1,5 @@
 /**
- * Values made safe for a terminal, and the widths they take there.
+ * Values made safe for a terminal.
  *
  * Enters: any text, written by whoever. Leaves: text without anything that a terminal obeys or that reorders a line.
  * Invariant: no octet below 0x20, no DEL, no C1 control and no invisible or bidirectional mark reaches the screen.
@@ -33,16 +33,4 @@ export function printableJson(json: string): string {
           .map((index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`)
           .join(''),
   );
-}
-
-// East Asian Wide and Fullwidth blocks and the emoji planes (Unicode TR11), coarsely: too wide is harmless, too narrow
-// breaks the table.
-const wide =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-
-/** How many terminal columns a printable text takes. */
-export function displayWidth(text: string): number {
-  let width = 0;
-  for (const character of text) width += /\p{M}/u.test(character) ? 0 : wide.test(character) ? 2 : 1;
-  return width;
 }

@@ -5,8 +5,9 @@
  * Invariant: no line is wider than the terminal (down to a few characters a column); every value is made printable here, so
  * no caller can forget it.
  */
+import { createRequire } from 'node:module';
 import Table from 'cli-table3';
-import { displayWidth, printable } from './printable.js';
+import { printable } from './printable.js';
 
 /** One column of a table. */
 export interface Column<Row> {
@@ -16,6 +17,17 @@ export interface Column<Row> {
   /** What stands in the cell; undefined and null are an empty cell. */
   readonly value: (row: Row) => string | number | bigint | null | undefined;
 }
+
+// What is cut to fit must be measured by the ruler that pads it, or a wide character moves the columns after it. The package
+// keeps its ruler to itself; its version is pinned.
+const ruler = createRequire(import.meta.url)('cli-table3/src/utils') as { strlen(text: string): number };
+
+/** How many terminal columns a printable text takes. */
+export function displayWidth(text: string): number {
+  return ruler.strlen(text);
+}
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** Terminals narrower than this are taken for this wide: below it nothing can be read, columns. */
 const narrowestTerminal = 20;
@@ -113,12 +125,9 @@ export function fitWidths(natural: readonly number[], available: number): number
 export function clip(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   let kept = '';
-  let used = 0;
-  for (const character of text) {
-    const next = displayWidth(character);
-    if (used + next > width - 1) break;
-    kept += character;
-    used += next;
+  for (const { segment } of graphemes.segment(text)) {
+    if (displayWidth(kept + segment) > width - 1) break;
+    kept += segment;
   }
   return width > 0 ? `${kept}…` : '';
 }

@@ -112,7 +112,7 @@ export async function commandHouse(
   await file('sluice.toml', `[server]\ntime_zone = "${zone}"\n[database]\nurl = "${database.url}"\n`);
   const dataDir = join(folder, 'data');
   const run = (argv: readonly string[], surroundings?: CommandSurroundings) =>
-    runIn([...argv, '--conf', folder, '--data', dataDir], surroundings);
+    runIn(['--conf', folder, '--data', dataDir, ...argv], surroundings);
   return {
     database,
     confDir: folder,

@@ -1,0 +1,124 @@
+/**
+ * `docs/sql.md` against the database: what is promised to other programs is there, and what is there is documented.
+ *
+ * Enters: the page, a fresh database. Leaves: agreement. Invariant: a column cannot be added, renamed or dropped silently.
+ */
+import { readFile } from 'node:fs/promises';
+import t from 'tap';
+import { freshDatabase } from '../support/database.js';
+
+const page = await readFile(new URL('../../docs/sql.md', import.meta.url), 'utf8');
+
+/** Tables that other programs may rely on. */
+const publicTables = [
+  'subscriber',
+  'account',
+  'plan',
+  'session',
+  'session_history',
+  'assignment',
+  'period',
+  'pool_address',
+  'nas',
+  'subscriber_event',
+  'access_attempt',
+];
+
+interface DocumentedColumn {
+  readonly name: string;
+  readonly type: string;
+  readonly meaning: string;
+}
+
+/** The columns that a section of the page lists. */
+function documented(table: string): DocumentedColumn[] {
+  const section = new RegExp(`^## ${table}\n(.*?)(?=^## |$(?![\\s\\S]))`, 'msu').exec(page)?.[1] ?? '';
+  return [...section.matchAll(/^\| `([a-z_]+)`\s*\| ([a-z]+)\s*\| (.*?)\s*\|$/gmu)].map((match) => ({
+    name: match[1] ?? '',
+    type: match[2] ?? '',
+    meaning: match[3] ?? '',
+  }));
+}
+
+t.test('every column of a public table is documented, in order and with its type', async (t) => {
+  const { pool } = await freshDatabase(t);
+  for (const table of publicTables) {
+    const { rows } = await pool.query<{ name: string; type: string }>(
+      `SELECT column_name AS name,
+              CASE data_type WHEN 'timestamp with time zone' THEN 'timestamptz' ELSE data_type END AS type
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1 ORDER BY ordinal_position`,
+      [table],
+    );
+    t.ok(rows.length > 3, `${table} exists`);
+    t.same(
+      documented(table).map(({ name, type }) => ({ name, type })),
+      rows,
+      table,
+    );
+    t.ok(
+      documented(table).every((column) => column.meaning.length > 3),
+      `${table}: every column has a meaning`,
+    );
+  }
+});
+
+t.test('a column is marked as writable only where a command or a billing program may write it', async (t) => {
+  for (const table of publicTables) {
+    const writable = documented(table).filter((column) => column.meaning.startsWith('**write**'));
+    const isPublicInterface = ['subscriber', 'account', 'plan'].includes(table);
+    t.equal(writable.length > 0, isPublicInterface, table);
+  }
+});
+
+t.test('the examples work as printed', async (t) => {
+  const { pool } = await freshDatabase(t);
+  const examples = /## What may be written\n+```sql\n(.*?)```/su.exec(page)?.[1] ?? '';
+  await pool.query(`INSERT INTO plan (name) VALUES ('home'), ('fast')`);
+  await pool.query(`INSERT INTO account (contract, plan_id) VALUES ('C-1007', 1)`);
+  await pool.query(`INSERT INTO subscriber (id, account_id, login) VALUES (4711, 1, 'ivanov')`);
+  await pool.query(examples);
+  const { rows } = await pool.query(
+    `SELECT s.login, s.admin_blocked, s.redirect, s.deleted, p.name AS plan FROM subscriber s
+       JOIN account a ON a.id = s.account_id JOIN plan p ON p.id = a.plan_id ORDER BY s.login`,
+  );
+  t.same(rows, [
+    { login: 'ivanov', admin_blocked: true, redirect: false, deleted: false, plan: 'fast' },
+    { login: 'petrova', admin_blocked: false, redirect: false, deleted: false, plan: 'home' },
+  ]);
+  const events = await pool.query<{ field: string }>(`SELECT DISTINCT field FROM subscriber_event ORDER BY field`);
+  t.same(
+    events.rows.map((row) => row.field),
+    ['account.admin_blocked', 'account.plan_id', 'admin_blocked', 'deleted', 'redirect'],
+    'each change is remembered',
+  );
+});
+
+t.test('what the page says is refused, is refused with that constraint or hint', async (t) => {
+  const { pool } = await freshDatabase(t);
+  await pool.query(`INSERT INTO account (contract) VALUES ('C-1')`);
+  await pool.query(`INSERT INTO subscriber (account_id, login, static_address) VALUES (1, 'anna', '10.0.0.1')`);
+  const insert = (columns: string, values: string) =>
+    `INSERT INTO subscriber (account_id, ${columns}) VALUES (1, ${values})`;
+  const refusals: [sql: string, expected: { code?: string; constraint?: string; hint?: string }][] = [
+    [`DELETE FROM subscriber`, { code: '23001', hint: 'UPDATE subscriber SET deleted = true WHERE …' }],
+    [`DELETE FROM account`, { code: '23001' }],
+    [insert('login', `'anna'`), { constraint: 'subscriber_login_unique' }],
+    [insert('login, static_address', `'b', '10.0.0.1'`), { constraint: 'subscriber_static_address_unique' }],
+    [insert('login, static_address', `'b', '10.0.0.0/24'`), { constraint: 'subscriber_static_address_is_one_ipv4' }],
+    [insert('login, static_address', `'b', '2001:db8::1'`), { constraint: 'subscriber_static_address_is_one_ipv4' }],
+    [insert('login', `''`), { constraint: 'subscriber_login_length' }],
+    [insert('login', `repeat('x', 254)`), { constraint: 'subscriber_login_length' }],
+    [`INSERT INTO plan (name, rate_down_bps) VALUES ('p', 0)`, { constraint: 'plan_rate_down_positive' }],
+    [`INSERT INTO plan (name, rate_up_bps) VALUES ('p', -1)`, { constraint: 'plan_rate_up_positive' }],
+    [`INSERT INTO plan (name, session_limit) VALUES ('p', 65)`, { constraint: 'plan_session_limit_range' }],
+  ];
+  for (const [sql, expected] of refusals) {
+    const error = await pool.query(sql).then(
+      () => undefined,
+      (refusal: unknown) => refusal,
+    );
+    t.match(error, expected, sql);
+    for (const named of Object.values(expected))
+      t.ok(named === '23001' || page.includes(named) || named.startsWith('UPDATE'), named);
+  }
+});
