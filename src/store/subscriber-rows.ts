@@ -12,8 +12,8 @@ export interface Queryable {
   query(config: QueryArrayConfig): Promise<{ readonly rows: unknown[][] }>;
 }
 
-/** Rows of one read: some 5 ms of work for the event loop. */
-export const PAGE_ROWS = 2_000;
+/** Rows of one read: some 5 ms of work for the event loop, collection of garbage included. */
+export const PAGE_ROWS = 1_000;
 
 /** An address that is kept for one slot of one subscriber. */
 export interface StickyAddress {

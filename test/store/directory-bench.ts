@@ -15,13 +15,15 @@ async function timed<Value>(what: string, work: () => Promise<Value>): Promise<V
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const beganAt = performance.now();
+  const cpu = process.cpuUsage();
   const value = await work();
+  const { user, system } = process.cpuUsage(cpu);
   delay.disable();
   const seconds = (performance.now() - beganAt) / 1000;
   global.gc?.();
   const { rss, heapUsed } = process.memoryUsage();
   console.log(
-    `${what}: ${seconds.toFixed(1)} s, loop p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms, worst ${(delay.max / 1e6).toFixed(1)} ms, ` +
+    `${what}: ${seconds.toFixed(1)} s, cpu ${((user + system) / 1e6).toFixed(1)} s, loop p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms, worst ${(delay.max / 1e6).toFixed(1)} ms, ` +
       `heap ${(heapUsed / 1e6).toFixed(0)} MB, rss ${(rss / 1e6).toFixed(0)} MB`,
   );
   return value;
