@@ -48,3 +48,8 @@ export async function writePosition(
     values: [spoolUuid, instance, position.segment, position.offset, sequence],
   });
 }
+
+/** For a spool that is an older copy than the one the position was taken from: everything in it is applied again. */
+export async function forgetPosition(pool: Pool, spoolUuid: string): Promise<void> {
+  await pool.query('DELETE FROM spool_position WHERE spool_uuid = $1', [spoolUuid]);
+}

@@ -10,7 +10,7 @@ import { decodeGrant, type Grant } from '../domain/grant.js';
 import { foldBatch, type Resolve } from '../domain/session-batch.js';
 import { accountingFact, decodeAccountingRecord, RecordKind } from '../handlers/accounting-record.js';
 import type { Packet } from '../radius/packet.js';
-import { comparePositions, type Position } from '../spool/position.js';
+import { comparePositions, type Position, SpoolPositionError } from '../spool/position.js';
 import type { CorruptRegion, SpoolReader, SpoolRecord } from '../spool/reader.js';
 import type { Spool } from '../spool/spool.js';
 import { BatchConflictError, saveOutcome } from '../store/batch-outcome.js';
@@ -18,14 +18,17 @@ import { loadWorld } from '../store/batch-world.js';
 import { classifyDatabaseError, withTransaction } from '../store/database.js';
 import { applyGrants } from '../store/grants.js';
 import { insertSetAside, type SetAsideRecord } from '../store/set-aside-insert.js';
-import { lockPosition, readPosition, writePosition } from '../store/spool-position.js';
+import { forgetPosition, lockPosition, readPosition, writePosition } from '../store/spool-position.js';
 
 /** Bytes of one batch at most: 500 records of the largest packet. */
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 /** First pause after the database was not to be reached, ms. */
 const FIRST_PAUSE_MS = 100;
-/** Conflicts with another server before the batch is taken apart: each means that the other one made progress. */
+/** Conflicts with others before the batch is taken apart: each means that somebody else made progress. */
 const MAX_CONFLICTS = 20;
+/** Between two tries after a conflict, ms for each conflict so far, and at most. */
+const CONFLICT_PAUSE_MS = 10;
+const MAX_CONFLICT_PAUSE_MS = 1000;
 /** Damaged regions that wait for the next batch; more are counted and stay in the kept segment files. */
 const MAX_CORRUPT_WAITING = 1000;
 
@@ -95,9 +98,23 @@ export class Applier {
   async start(): Promise<void> {
     const { spool, pool } = this.#deps;
     const stored = await readPosition(pool, spool.uuid);
-    if (stored !== undefined) spool.setApplied(stored);
-    this.#reader = spool.reader(stored ?? 'start');
+    this.#reader = (await this.#readerAt(stored)) ?? spool.reader('start');
     this.#running = this.#run(this.#reader);
+  }
+
+  async #readerAt(stored: Position | undefined): Promise<SpoolReader | undefined> {
+    const { spool, pool, log } = this.#deps;
+    if (stored === undefined) return undefined;
+    try {
+      spool.setApplied(stored);
+      return spool.reader(stored);
+    } catch (error) {
+      if (!(error instanceof SpoolPositionError)) throw error;
+      // With that position new records would pass for applied ones. Applying a record again changes nothing.
+      log.error({ err: error }, 'the spool is an older copy than the one that was applied: all of it is applied again');
+      await forgetPosition(pool, spool.uuid);
+      return undefined;
+    }
   }
 
   /** Resolves when everything that was durable at the call has been applied, or the applier stops. */
@@ -125,7 +142,9 @@ export class Applier {
     while (!signal.aborted) {
       try {
         const records = await reader.readBatch({ maxRecords: batchRecords, maxBytes: MAX_BATCH_BYTES });
-        if (records.length > 0) await this.#apply(records);
+        const last = records.at(-1);
+        if (last !== undefined) await this.#apply({ records, end: last.nextPosition, sequence: last.sequence });
+        else if (this.#corrupt.length > 0) await this.#applyDamage(reader.position);
         else await reader.waitForRecords(signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -135,45 +154,59 @@ export class Applier {
     }
   }
 
+  /** Damage with nothing behind it: it is set aside at once, and what it took no longer counts as waiting. */
+  async #applyDamage(end: Position): Promise<void> {
+    const { spool } = this.#deps;
+    await this.#apply({ records: [], end, sequence: this.#status.appliedSequence });
+    const { syncedSequence, backlogRecords } = await spool.status();
+    this.#status.appliedSequence = syncedSequence - backlogRecords;
+    this.#wake();
+  }
+
   /** Returns when the records are applied or set aside, however long the database is away; or when stopping. */
-  async #apply(records: readonly SpoolRecord[]): Promise<void> {
+  async #apply(batch: Batch): Promise<void> {
+    const { records } = batch;
     let pauseMs = FIRST_PAUSE_MS;
     let conflicts = 0;
     while (!this.#stopping.signal.aborted) {
       try {
-        await this.#applyOnce(records, undefined);
+        await this.#applyOnce(batch, undefined);
         this.#available();
         return;
       } catch (error) {
-        const kind =
-          error instanceof BatchConflictError || isUniqueViolation(error) ? 'conflict' : classifyDatabaseError(error);
-        if (kind === 'unreachable') {
+        const remedy = remedyOf(error);
+        if (remedy === 'wait') {
           this.#unavailable(error);
           await this.#pause(pauseMs);
           pauseMs = Math.min(pauseMs * 2, this.#deps.retryMaxMs);
           continue;
         }
-        if (kind !== 'permanent' && conflicts < MAX_CONFLICTS) {
-          conflicts += 1;
-          this.#status.conflicts += 1;
-          await this.#pause(Math.random() * 10 * conflicts);
-          continue;
-        }
-        if (records.length === 1) return this.#setAside(records[0]!, error);
-        const middle = records.length >> 1;
-        await this.#apply(records.slice(0, middle));
-        return this.#apply(records.slice(middle));
+        const stubborn = remedy === 'record' || conflicts >= MAX_CONFLICTS;
+        if (stubborn && records.length > 1) return this.#applyHalves(records);
+        if (remedy === 'record' || (remedy === 'conflict' && stubborn)) return this.#setAside(batch, error);
+        conflicts += 1;
+        this.#status.conflicts += 1;
+        await this.#pause(Math.random() * Math.min(CONFLICT_PAUSE_MS * conflicts, MAX_CONFLICT_PAUSE_MS));
       }
     }
   }
 
-  async #setAside(record: SpoolRecord, error: unknown): Promise<void> {
+  async #applyHalves(records: readonly SpoolRecord[]): Promise<void> {
+    const middle = records.length >> 1;
+    for (const half of [records.slice(0, middle), records.slice(middle)]) {
+      const last = half.at(-1)!;
+      await this.#apply({ records: half, end: last.nextPosition, sequence: last.sequence });
+    }
+  }
+
+  async #setAside(batch: Batch, error: unknown): Promise<void> {
     const reason = error instanceof Error && 'code' in error ? `database-${String(error.code)}` : 'apply-failed';
-    this.#deps.log.error({ err: error, position: record.position }, 'a record could not be applied and is set aside');
+    const position = batch.records[0]?.position;
+    this.#deps.log.error({ err: error, position }, 'a record could not be applied and is set aside');
     let pauseMs = FIRST_PAUSE_MS;
     while (!this.#stopping.signal.aborted) {
       try {
-        return await this.#applyOnce([record], reason);
+        return await this.#applyOnce(batch, reason);
       } catch (again) {
         this.#unavailable(again);
         await this.#pause(pauseMs);
@@ -183,9 +216,9 @@ export class Applier {
   }
 
   /** @param givenUp why the single record is set aside instead of applied */
-  async #applyOnce(records: readonly SpoolRecord[], givenUp: string | undefined): Promise<void> {
+  async #applyOnce(batch: Batch, givenUp: string | undefined): Promise<void> {
     const { pool, spool, instance } = this.#deps;
-    const last = records.at(-1)!;
+    const { records, end, sequence } = batch;
     const corrupt = this.#corrupt.slice();
     let setAside = 0;
     let restarted = false;
@@ -201,12 +234,12 @@ export class Applier {
       if (setAside > 0) await insertSetAside(client, instance, spool.uuid, [...corrupt, ...work.setAside]);
       await applyGrants(client, instance, work.grants);
       const changed = await this.#fold(client, work.facts);
-      await writePosition(client, spool.uuid, instance, last.nextPosition, last.sequence);
+      await writePosition(client, spool.uuid, instance, end, sequence);
       return changed;
     });
     this.#corrupt.splice(0, corrupt.length);
     this.#status.setAside += setAside;
-    this.#committed(records.length, last.nextPosition, last.sequence);
+    this.#committed(records.length, end, sequence);
     if (settled.length > 0) this.#deps.onSettled(settled);
     if (restarted) this.#deps.onRestart();
   }
@@ -247,13 +280,17 @@ export class Applier {
 
   #unavailable(error: unknown): void {
     if (this.#status.databaseAvailable) {
-      this.#deps.log.error({ err: error }, 'PostgreSQL is not to be reached: answers go on, facts wait in the spool');
+      this.#deps.log.error(
+        { err: error },
+        'PostgreSQL takes no facts at the moment: answers go on, facts wait in the spool',
+      );
     }
     this.#status.databaseAvailable = false;
   }
 
   #available(): void {
-    if (!this.#status.databaseAvailable) this.#deps.log.info('PostgreSQL is back: applying what waited in the spool');
+    if (!this.#status.databaseAvailable)
+      this.#deps.log.info('PostgreSQL takes facts again: applying what waited in the spool');
     this.#status.databaseAvailable = true;
   }
 
@@ -278,6 +315,13 @@ export class Applier {
   }
 }
 
+/** Records of the spool in order, and where it goes on behind them. */
+interface Batch {
+  readonly records: readonly SpoolRecord[];
+  readonly end: Position;
+  readonly sequence: number;
+}
+
 interface Work {
   readonly facts: AccountingFact[];
   readonly grants: Grant[];
@@ -299,7 +343,29 @@ function asSetAside(record: SpoolRecord, reason: string): SetAsideRecord {
   };
 }
 
-/** SQLSTATE unique_violation: another server stored the same address or key between our reading and our writing. */
-function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505';
+/** SQLSTATE classes that speak of the data in hand: cardinality, data, constraints, program limits, triggers, broken pages. */
+const RECORD_CLASSES = new Set(['21', '22', '23', '54', 'P0', 'XX']);
+const UNIQUE_VIOLATION = '23505';
+
+/**
+ * What helps after a failure:
+ * - `wait`: nothing is wrong with the records: the database is away, or not as it should be for anybody (schema, rights)
+ * - `again`: others were in the way
+ * - `conflict`: the same, when another server stored the same address or key between our reading and our writing; if that never ends it is
+ *   the record
+ * - `record`: these records can never be applied
+ */
+function remedyOf(error: unknown): 'wait' | 'again' | 'conflict' | 'record' {
+  if (error instanceof BatchConflictError) return 'conflict';
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (code === UNIQUE_VIOLATION) return 'conflict';
+  switch (classifyDatabaseError(error)) {
+    case 'unreachable':
+    case 'ambiguous-commit':
+      return 'wait';
+    case 'transient':
+      return 'again';
+    case 'permanent':
+      return code === undefined || RECORD_CLASSES.has(code.slice(0, 2)) ? 'record' : 'wait';
+  }
 }
