@@ -2,7 +2,7 @@
 // what a server with our key wrote is believed; it is evidence of the Accept alone, since many NASes echo the first Class
 // for ever, whatever they were told afterwards.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ClassEvidence } from '../domain/accounting-fact.js';
 import { Attribute } from '../radius/attribute-number.js';
 import { equalOctets } from '../radius/constant-time.js';
@@ -34,7 +34,7 @@ export class ClassCookie {
 
   /** @param key 32 octets; a longer one than a block is hashed, as RFC 2104 §2 has it */
   constructor(key: Uint8Array) {
-    const short = key.length > BLOCK_OCTETS ? createHash('sha256').update(key).digest() : key;
+    const short = key.length > BLOCK_OCTETS ? hash('sha256', key, 'buffer') : key;
     this.#inner = Buffer.alloc(BLOCK_OCTETS + PURPOSE.length + TAG_AT, 0x36);
     this.#outer = Buffer.alloc(BLOCK_OCTETS + DIGEST_OCTETS, 0x5c);
     for (let i = 0; i < short.length; i++) {
@@ -81,10 +81,10 @@ export class ClassCookie {
     return null;
   }
 
-  /** HMAC-SHA256 (RFC 2104) over purpose and value, in buffers made once: this is done for every Accept. */
+  /** HMAC-SHA256 (RFC 2104) over purpose and value, in buffers made once and hashed in one call: it is done for every Accept. */
   #tag(value: Buffer): Buffer {
     value.copy(this.#inner, BLOCK_OCTETS + PURPOSE.length, 0, TAG_AT);
-    createHash('sha256').update(this.#inner).digest().copy(this.#outer, BLOCK_OCTETS);
-    return createHash('sha256').update(this.#outer).digest();
+    hash('sha256', this.#inner, 'buffer').copy(this.#outer, BLOCK_OCTETS);
+    return hash('sha256', this.#outer, 'buffer');
   }
 }

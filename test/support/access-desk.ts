@@ -201,6 +201,31 @@ export class Desk {
     });
   }
 
+  /** For measuring: handled, and the reply thrown away. */
+  askWithoutOpening(request: BuiltRequest): void {
+    const parsed = parsePacket(request.bytes);
+    if (!parsed.ok) throw new Error(parsed.reason);
+    const owner = { replied: () => undefined, discarded: () => undefined };
+    const group = { ...this.policy.sources.lookup('192.0.2.1')!, secrets: [this.secret] };
+    const nothing = undefined as never;
+    this.handler.handle(
+      new AdmittedRequest(
+        owner,
+        parsed.packet,
+        'auth',
+        '192.0.2.1',
+        1,
+        group,
+        this.secret,
+        true,
+        this.nowMs,
+        nothing,
+        nothing,
+      ),
+    );
+    this.attempts.length = 0;
+  }
+
   /** Ends what the spool holds. */
   writeGrants(ok: boolean): void {
     for (const end of this.heldGrants.splice(0)) end(ok);
