@@ -34,6 +34,8 @@ export class OfferBook {
   /** Offers by the second in which they expire; an offer that was prolonged stands in its old bucket as well. */
   private readonly buckets = new Map<number, Offer[]>();
 
+  private expiredThrough = -Infinity;
+
   constructor(private readonly maxOffers = MAX_OFFERS) {}
 
   get size(): number {
@@ -49,7 +51,11 @@ export class OfferBook {
     return this.bySubscriber.get(subscriberId);
   }
 
+  /** Also drops what has expired, so that nobody has to remember to: once a second at most. */
   add(offer: Offer): void {
+    const second = Math.floor(offer.offeredAtMs / BUCKET_MS);
+    if (second !== this.expiredThrough) this.expire(offer.offeredAtMs);
+    this.expiredThrough = second;
     if (this.byId.size >= this.maxOffers) this.forgetEarliest();
     this.byId.set(offer.offerId, offer);
     this.bySubscriber.add(offer.subscriberId, offer);
@@ -67,7 +73,7 @@ export class OfferBook {
     this.bySubscriber.remove(offer.subscriberId, offer);
   }
 
-  /** Drops what has expired. Cheap enough to be called at every tick. */
+  /** Drops what has expired. */
   expire(nowMs: number): void {
     const last = Math.floor(nowMs / BUCKET_MS);
     for (const [second, offers] of this.buckets) {
