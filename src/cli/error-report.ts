@@ -72,6 +72,8 @@ export async function foreseen(error: unknown): Promise<CommandError | undefined
   const { EmbeddedPostgresError } = await import('../store/postgres-error.js');
   if (error instanceof EmbeddedPostgresError) return new CommandError(error.message);
   if (await isTypedRefusal(error)) return new CommandError((error as Error).message);
+  // An error about a file names it; one about a connection names an address.
+  if (error instanceof Error && 'path' in error) return foreseenSystemError(error);
   const database = await foreseenDatabaseError(error);
   if (database !== undefined) return database;
   return foreseenSystemError(error);
