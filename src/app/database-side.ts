@@ -189,7 +189,8 @@ export class DatabaseSide {
     await quietly(this.attempts.flush(Date.now()));
     await this.sweeper.stop();
     // What was acknowledged is safe in the spool; a moment's patience saves the next start the work.
-    if (this.applier.status.databaseAvailable) await Promise.race([this.applier.caughtUp(), delay(LAST_BATCHES_MS, undefined, { ref: false })]);
+    if (this.applier.status.databaseAvailable)
+      await Promise.race([this.applier.caughtUp(), delay(LAST_BATCHES_MS, undefined, { ref: false })]);
     await this.applier.stop();
     await this.settler.stop();
     await quietly(this.feed.stop());
@@ -211,8 +212,9 @@ export class DatabaseSide {
     await beginInstance(this.pool, instance, spool.uuid);
     await this.feed.start();
     const { granted } = await this.#lookAtBacklog();
-    await this.applier.start();
+    // Before the applier: what it applies leaves the reserve, and nobody would tell memory whom it was promised to.
     await this.reserve.start(granted);
+    await this.applier.start();
     this.settler.start();
     this.sweeper.start();
     this.heartbeat.start();
@@ -261,7 +263,10 @@ export class DatabaseSide {
   async #takeName(): Promise<boolean> {
     const client = await this.pool.connect();
     const lost = (): void => {
-      if (this.#name === client) this.#name = undefined;
+      if (this.#name !== client) return;
+      this.#name = undefined;
+      // A broken connection that nobody gives back keeps its place in the pool, and the pool from ending.
+      client.release(true);
     };
     client.once('end', lost);
     client.once('error', lost);

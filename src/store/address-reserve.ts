@@ -16,6 +16,7 @@ import {
   type ReservedAddress,
   type ReserveWant,
 } from './reserve-rows.js';
+import type { StickyAddress } from './subscriber-rows.js';
 
 /** Of a small pool no instance may hold more than this share, or the others would starve. */
 const LARGEST_SHARE = 0.02;
@@ -78,14 +79,17 @@ export class AddressReserve {
   /**
    * Takes up what this instance held before and fills up every pool of the directory.
    *
-   * @param granted addresses (`addressKey`) whose grants are in the spool and not in the database yet: no longer ours to give
+   * @param granted by `addressKey`: grants that are in the spool and not in the database yet: no longer ours to give, and kept for
+   * whom they were promised to
    * @throws the database's error
    */
-  async start(granted: ReadonlySet<string> = new Set()): Promise<void> {
+  async start(granted: ReadonlyMap<string, StickyAddress> = new Map()): Promise<void> {
     const { pool, instance, directory } = this.options;
     for (const address of await readReserve(pool, instance)) {
       const key = addressKey(address.routingDomain, formatIpv4Address(address.address));
-      if (!granted.has(key)) this.reserveOf(address.poolId).addresses.push(address);
+      const promised = granted.get(key);
+      if (promised === undefined) this.reserveOf(address.poolId).addresses.push(address);
+      else directory.keepSticky(promised);
     }
     for (const one of directory.allPools()) this.reserveOf(one.id);
     await this.refill();

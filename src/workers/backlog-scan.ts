@@ -12,14 +12,15 @@ import type { Packet } from '../radius/packet.js';
 import type { Position } from '../spool/position.js';
 import type { SpoolRecord } from '../spool/reader.js';
 import type { Spool } from '../spool/spool.js';
+import type { StickyAddress } from '../store/subscriber-rows.js';
 
 /** Records looked at before other work gets its turn: some 5 ms. */
 const LIMITS = { maxRecords: 1000, maxBytes: 1024 * 1024 };
 
 export interface BacklogScan {
   readonly records: number;
-  /** `addressKey` of every address granted from the reserve. */
-  readonly granted: ReadonlySet<string>;
+  /** By `addressKey`: every address granted from the reserve, and to whom. */
+  readonly granted: ReadonlyMap<string, StickyAddress>;
 }
 
 /** @param from the applied position; undefined: the beginning @throws SpoolReadError */
@@ -30,7 +31,7 @@ export async function scanBacklog(
   onFact: (fact: AccountingFact) => void,
 ): Promise<BacklogScan> {
   const reader = spool.reader(from ?? 'start');
-  const granted = new Set<string>();
+  const granted = new Map<string, StickyAddress>();
   let records = 0;
   try {
     for (;;) {
@@ -48,11 +49,13 @@ function look(
   record: SpoolRecord,
   readClass: (packet: Packet) => ClassEvidence | null,
   onFact: (fact: AccountingFact) => void,
-  granted: Set<string>,
+  granted: Map<string, StickyAddress>,
 ): void {
   if (record.kind === RecordKind.grant) {
     const grant = decodeGrant(record.payload);
-    if (grant !== undefined) granted.add(addressKey(grant.routingDomain, formatIpv4Address(grant.address)));
+    if (grant === undefined) return;
+    const { routingDomain, subscriberId, slot, address, poolId } = grant;
+    granted.set(addressKey(routingDomain, formatIpv4Address(address)), { subscriberId, slot, address, poolId });
     return;
   }
   const decoded = record.kind === RecordKind.accounting ? decodeAccountingRecord(record.payload) : undefined;

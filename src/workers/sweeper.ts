@@ -159,7 +159,10 @@ export class Sweeper {
   async #elect(): Promise<boolean> {
     const client = await this.#deps.pool.connect();
     const lost = (): void => {
-      if (this.#leader === client) this.#leader = undefined;
+      if (this.#leader !== client) return;
+      this.#leader = undefined;
+      // A broken connection that nobody gives back keeps its place in the pool, and the pool from ending.
+      client.release(true);
     };
     client.once('error', lost);
     client.once('end', lost);

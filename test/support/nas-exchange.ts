@@ -33,8 +33,7 @@ export class NasExchange {
       Array.from({ length: 256 }, (_, identifier): Slot => ({ socket, identifier, waiting: undefined })),
     );
     // Over all sockets first, so that one Identifier comes from many ports at once, as from accel-ppp.
-    for (let identifier = 0; identifier < 256; identifier++)
-      for (const of of slots) this.#free.push(of[identifier]!);
+    for (let identifier = 0; identifier < 256; identifier++) for (const of of slots) this.#free.push(of[identifier]!);
     sockets.forEach((socket, at) => {
       socket.on('message', (bytes) => this.#receive(slots[at]![bytes[1] ?? 0]!, Buffer.from(bytes)));
       socket.on('error', () => undefined);

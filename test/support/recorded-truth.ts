@@ -36,7 +36,9 @@ export async function differences(
   for (const note of wanted) {
     const rows = stored.get(note.acctSessionId) ?? [];
     if (rows.length !== 1) {
-      found.push(`${note.acctSessionId} of ${note.login}: acknowledged, ${String(rows.length)} rows: ${describe(rows)}`);
+      found.push(
+        `${note.acctSessionId} of ${note.login}: acknowledged, ${String(rows.length)} rows: ${describe(rows)}`,
+      );
       continue;
     }
     const [row] = rows;
