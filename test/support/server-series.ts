@@ -24,13 +24,13 @@ export class ServerSeries {
 
   /** Starts the first one and waits until it is ready, unless told otherwise. */
   static async start(t: Pick<Test, 'teardown'>, options: TestServerOptions = {}): Promise<ServerSeries> {
-    let dataDir: string | undefined;
+    const left: { dataDir?: string } = {};
     // Runs after the server's own teardown, which is registered later.
     t.teardown(async () => {
-      if (dataDir !== undefined) await stopLeftPostgres(dataDir);
+      if (left.dataDir !== undefined) await stopLeftPostgres(left.dataDir);
     });
     const first = await TestServer.start(t, options);
-    dataDir = first.dataDir;
+    left.dataDir = first.dataDir;
     return new ServerSeries(t, options, first);
   }
 
