@@ -1,6 +1,6 @@
 /**
  * Everything stored that a batch of facts may touch, read and locked. Enters: a transaction and the facts. Leaves: a `BatchWorld`
- * whose rows nobody else changes until commit. Invariant: rows are locked in the order of their ids.
+ * whose rows nobody else changes until commit. Invariant: boxes are locked first, in one order for everybody; then rows by their ids.
  */
 import type { PoolClient } from 'pg';
 import { type AccountingFact, boxKey, isRestart, lineKey, type SessionFact } from '../domain/accounting-fact.js';
@@ -68,12 +68,31 @@ interface AssignmentRow {
   readonly holders: readonly (number | string)[];
 }
 
+/** A server that stands still in the middle of a batch gives way after this, ms: another one waits for its boxes. */
+const IDLE_IN_TRANSACTION_MS = 10_000;
+
+/**
+ * One batch at a time speaks of a box, so that two servers between which a NAS fails over wait for each other instead of running into
+ * deadlocks. In the order of the keys, like every lock.
+ */
+const LOCK_BOXES = `SELECT pg_advisory_xact_lock(key), set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_MS}', true)
+  FROM (SELECT DISTINCT hashtextextended(box, 0) AS key FROM unnest($1::text[]) AS b (box) ORDER BY 1) AS k`;
+
+async function lockBoxes(
+  client: PoolClient,
+  boxes: readonly { readonly nasName: string; readonly nasBox: string }[],
+): Promise<void> {
+  const names = new Set(boxes.map((box) => JSON.stringify([box.nasName, box.nasBox])));
+  await client.query({ name: 'lock-boxes', text: LOCK_BOXES, values: [[...names]] });
+}
+
 /** Reads and locks what the facts may touch. */
 export async function loadWorld(
   client: PoolClient,
   facts: readonly AccountingFact[],
   resolve: Resolve,
 ): Promise<BatchWorld> {
+  await lockBoxes(client, facts);
   const sessionFacts = facts.filter((fact): fact is SessionFact => !isRestart(fact));
   const lines = new Map(sessionFacts.map((fact) => [lineKey(fact), fact]));
   const live = (await client.query<SessionRow>({ ...LIVE_BY_LINE, values: lineColumns([...lines.values()]) })).rows.map(
@@ -109,6 +128,14 @@ export async function loadWorld(
 
 /** Reads and locks sessions by id, with their rivals for the addresses they may let go of. */
 export async function loadWorldOfSessions(client: PoolClient, ids: readonly number[]): Promise<BatchWorld> {
+  const boxes = await client.query<{ nas_name: string; nas_box: string }>(
+    'SELECT DISTINCT nas_name, nas_box FROM session WHERE id = ANY ($1::bigint[])',
+    [ids],
+  );
+  await lockBoxes(
+    client,
+    boxes.rows.map((row) => ({ nasName: row.nas_name, nasBox: row.nas_box })),
+  );
   const own = await client.query<SessionRow>(
     `SELECT ${sessionSelect('s')} FROM session s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR UPDATE OF s SKIP LOCKED`,
     [ids],
