@@ -186,7 +186,7 @@ export class DatabaseSide {
     const quietly = (step: Promise<unknown>): Promise<unknown> =>
       step.catch((error: unknown) => log.debug({ err: error }, 'a step of stopping failed'));
     await Promise.all(this.#loops.map((loop) => loop.stop()));
-    await quietly(this.attempts.flush(Date.now()));
+    await quietly(this.#flushAttempts());
     await this.sweeper.stop();
     // What was acknowledged is safe in the spool; a moment's patience saves the next start the work.
     if (this.applier.status.databaseAvailable)
@@ -203,6 +203,14 @@ export class DatabaseSide {
     }
     await quietly(this.pool.end());
     await this.#embedded?.stop();
+  }
+
+  /** What is held goes to the database at last; what fails stays behind with us. */
+  async #flushAttempts(): Promise<void> {
+    for (let before = Infinity; this.attempts.size > 0 && this.attempts.size < before;) {
+      before = this.attempts.size;
+      await this.attempts.flush(Infinity);
+    }
   }
 
   async #start(): Promise<void> {

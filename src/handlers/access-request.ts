@@ -215,8 +215,18 @@ export class AccessRequestHandler {
       reserve.grant(subject.subscriber.id, slot, address.poolId, key, nowMs);
     if (!offer) return this.#waitForAddress(pending, subject, address.poolId);
     if (repeated && repeated !== offer) directory.offers.remove(repeated);
-    if (offer.durable) return this.#accept(pending, decision, subject, offer, nowMs);
-    this.#record(pending, decision, subject, offer, nowMs);
+    if (!offer.durable) return this.#record(pending, decision, subject, offer, nowMs);
+    this.#remember(pending, offer);
+    this.#accept(pending, decision, subject, offer, nowMs);
+  }
+
+  /**
+   * Tells the database, by way of the spool, that a kept address is promised again, so that it is not taken from its owner before his session
+   * begins. The address is his already, so the Accept need not wait for the disk.
+   */
+  #remember(pending: Pending, offer: Offer): void {
+    const payload = grantPayload(offer);
+    if (payload) this.#deps.spool.append(RecordKind.grant, pending.request.receivedAtMs, payload, () => undefined);
   }
 
   /** An offer of an address that is his anyway, or of a place without an address of ours: it only holds the slot. */
@@ -270,9 +280,8 @@ export class AccessRequestHandler {
   #record(pending: Pending, decision: AccessAccept, subject: ReplySubject, offer: Offer, nowMs: number): void {
     const { spool, reserve } = this.#deps;
     const { request } = pending;
-    const { offerId, subscriberId, slot, address, routingDomain, poolId, expiresAtMs } = offer;
-    if (address === undefined || poolId === undefined) return this.#accept(pending, decision, subject, offer, nowMs);
-    const payload = encodeGrant({ offerId, subscriberId, slot, address, routingDomain, poolId, expiresAtMs });
+    const payload = grantPayload(offer);
+    if (!payload) return this.#accept(pending, decision, subject, offer, nowMs);
     const queued = spool.append(RecordKind.grant, request.receivedAtMs, payload, (result) => {
       if (result.ok) {
         reserve.granted(offer);
@@ -345,6 +354,13 @@ export class AccessRequestHandler {
       address,
     });
   }
+}
+
+/** The spool record of an offer; undefined for one without an address of a pool. */
+function grantPayload(offer: Offer): Buffer | undefined {
+  const { offerId, subscriberId, slot, address, routingDomain, poolId, expiresAtMs } = offer;
+  if (address === undefined || poolId === undefined) return undefined;
+  return encodeGrant({ offerId, subscriberId, slot, address, routingDomain, poolId, expiresAtMs });
 }
 
 function replyContext(pending: Pending, subject: ReplySubject | undefined): ReplyContext {

@@ -1,5 +1,5 @@
 // Enters: how each Access-Request was answered. Leaves: rows of access_attempt, few and bounded, for people who ask why somebody
-// is off. Invariants: answering never waits for this; equal answers within ten seconds are one row with a count; what comes
+// is off. Invariants: answering never waits for this; the first answer is one row, equal ones within ten seconds are another with a count; what comes
 // faster than it can be kept is dropped and counted.
 
 import type { Pool } from 'pg';
@@ -42,11 +42,15 @@ export interface AccessAttemptsOptions {
 interface Held {
   readonly attempt: AccessAttempt;
   repeats: number;
+  /** When it is written, ms since 1970. */
+  readonly dueAtMs: number;
 }
 
 /** Collects attempts and writes them. */
 export class AccessAttempts {
   private readonly held = new Map<string, Held>();
+  /** When the last row of a key was due, ms since 1970: what comes again soon gathers repeats first. */
+  private readonly rows = new Map<string, number>();
   private flushing: Promise<void> | undefined;
   private droppedCount = 0;
   private writtenCount = 0;
@@ -70,16 +74,14 @@ export class AccessAttempts {
   note(attempt: AccessAttempt): void {
     const key = `${attempt.outcome}\u0000${attempt.reason}\u0000${attempt.login ?? ''}\u0000${attempt.mac ?? ''}\u0000${attempt.nasName}`;
     const known = this.held.get(key);
-    if (known && attempt.atMs - known.attempt.atMs < COALESCE_MS) {
+    if (known) {
       known.repeats++;
       return;
     }
-    if (known) {
-      // The earlier one is due; it keeps its place under a key that no attempt has.
-      this.held.delete(key);
-      this.hold(`${key}\u0000${String(known.attempt.atMs)}`, known);
-    }
-    this.hold(key, { attempt, repeats: 1 });
+    // The first is written at once, for somebody may be looking; what follows it waits, to become one row.
+    const lastMs = this.rows.get(key);
+    const dueAtMs = lastMs !== undefined && attempt.atMs - lastMs < COALESCE_MS ? lastMs + COALESCE_MS : attempt.atMs;
+    this.hold(key, { attempt, repeats: 1, dueAtMs });
   }
 
   private hold(key: string, held: Held): void {
@@ -87,8 +89,24 @@ export class AccessAttempts {
     else this.held.set(key, held);
   }
 
+  /** After a failed write: what came meanwhile becomes part of it. */
+  private putBack(key: string, held: Held): void {
+    held.repeats += this.held.get(key)?.repeats ?? 0;
+    this.held.delete(key);
+    this.hold(key, held);
+  }
+
+  private remember(key: string, dueAtMs: number): void {
+    this.rows.delete(key);
+    this.rows.set(key, dueAtMs);
+    for (const [old, atMs] of this.rows) {
+      if (this.rows.size <= MAX_HELD && dueAtMs - atMs < COALESCE_MS) break;
+      this.rows.delete(old);
+    }
+  }
+
   /**
-   * Writes one batch of what is due: attempts that can gather no more repeats. To be called once a second.
+   * Writes one batch of what is due. To be called once a second.
    *
    * @param nowMs our clock, ms since 1970; Infinity writes what is held whether due or not, for the end of the process
    */
@@ -96,16 +114,18 @@ export class AccessAttempts {
     if (this.flushing) return this.flushing;
     const due: [string, Held][] = [];
     for (const entry of this.held) {
-      // In order of time, so the first that is not due ends the search.
-      if (nowMs - entry[1].attempt.atMs < COALESCE_MS) break;
+      if (entry[1].dueAtMs > nowMs) continue;
       due.push(entry);
       if (due.length === MAX_BATCH) break;
     }
     if (due.length === 0) return;
-    for (const [key] of due) this.held.delete(key);
+    for (const [key, held] of due) {
+      this.held.delete(key);
+      this.remember(key, held.dueAtMs);
+    }
     this.flushing = this.write(due.map(([, held]) => held))
       .catch((error: unknown) => {
-        for (const [key, held] of due) this.hold(`${key}\u0000again`, held);
+        for (const [key, held] of due) this.putBack(key, held);
         this.options.onError(error);
       })
       .finally(() => {

@@ -201,7 +201,13 @@ t.test('a first address is on disk before the Accept leaves', async (test) => {
   const again = await desk.ask(request({ identifier: 2 }));
   test.equal(again.reply!.address(Attribute.framedIpAddress), address, 'asked again: the same offer again');
   test.equal(desk.cookie.read(again.reply!)!.offerId, desk.grants[0]!.offerId);
-  test.equal(desk.grants.length, 1);
+  await until(() => desk.heldGrantCount === 1);
+  desk.writeGrants(true);
+  test.match(
+    desk.grants[1],
+    { ...desk.grants[0]!, expiresAtMs: Number },
+    'that it is promised for longer is told as well',
+  );
   const other = await desk.ask(request({ identifier: 3, callingStationId: '66:77:88:99:aa:bb' }));
   test.equal(said(other.reply), 'reject', 'another device: the slot is promised');
   test.equal(desk.attempts.at(-1)?.reason, 'session-limit');
