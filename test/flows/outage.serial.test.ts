@@ -72,7 +72,9 @@ t.test(title, { timeout: 280_000 }, async (t) => {
   const drainMs = await applied(server.statusUrl);
 
   t.comment(`during: ${describeStats(outage, outageSeconds)}`);
-  t.comment(`${String(waiting)} facts waited in the spool; applied ${(drainMs / 1000).toFixed(1)} s after the traffic ended`);
+  t.comment(
+    `${String(waiting)} facts waited in the spool; applied ${(drainMs / 1000).toFixed(1)} s after the traffic ended`,
+  );
   t.match(problems.join(), /database/, 'health names the outage while it lasts');
   t.ok(waiting > outage.acknowledged * 0.9, 'what was acknowledged waited in the spool');
   t.equal(outage.repetitions + after.repetitions, 0, 'every packet was answered at the first attempt');

@@ -6,11 +6,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Attribute } from '../../src/radius/attribute-number.js';
 import { Code } from '../../src/radius/code.js';
+import type { Packet } from '../../src/radius/packet.js';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
 import { waitFor } from './deadline.js';
 import { NasExchange } from './nas-exchange.js';
 import type { Household } from './population.js';
-import { accessRequest, accountingRequest } from './radius-client.js';
+import { accessRequest, accountingRequest, type BuiltRequest } from './radius-client.js';
 import { seededRandom } from './seeded-random.js';
 
 /** Where a server listens; `TestServer` is one. */
@@ -36,6 +37,8 @@ export interface BusyNasOptions {
   readonly repeatShare?: number;
   /** Share of steps of a live line that end its session. */
   readonly stopShare?: number;
+  /** Hears of every answer. */
+  readonly onAnswer?: (request: BuiltRequest, reply: Packet) => void;
 }
 
 /** What the NAS knows of one session of its own. */
@@ -124,7 +127,8 @@ export class BusyNas {
   }
 
   static async open(options: BusyNasOptions): Promise<BusyNas> {
-    return new BusyNas(options, await NasExchange.open());
+    const { onAnswer } = options;
+    return new BusyNas(options, await NasExchange.open(onAnswer && { onAnswer }));
   }
 
   /** What was counted until now; from here it is counted anew. */

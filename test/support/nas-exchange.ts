@@ -27,7 +27,10 @@ export class NasExchange {
   readonly #free: Slot[] = [];
   #closed = false;
 
-  private constructor(sockets: readonly Socket[]) {
+  private constructor(
+    sockets: readonly Socket[],
+    private readonly onAnswer: ((request: BuiltRequest, reply: Packet) => void) | undefined,
+  ) {
     this.#sockets = sockets;
     const slots = sockets.map((socket) =>
       Array.from({ length: 256 }, (_, identifier): Slot => ({ socket, identifier, waiting: undefined })),
@@ -40,8 +43,17 @@ export class NasExchange {
     });
   }
 
-  /** @param localAddress the NAS's own address on loopback */
-  static async open(options: { sockets?: number; localAddress?: string } = {}): Promise<NasExchange> {
+  /**
+   * @param options.localAddress the NAS's own address on loopback
+   * @param options.onAnswer hears of every answer that a strict client takes
+   */
+  static async open(
+    options: {
+      sockets?: number;
+      localAddress?: string;
+      onAnswer?: (request: BuiltRequest, reply: Packet) => void;
+    } = {},
+  ): Promise<NasExchange> {
     const sockets = Array.from({ length: options.sockets ?? DEFAULT_SOCKETS }, () =>
       createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER_OCTETS }),
     );
@@ -49,7 +61,7 @@ export class NasExchange {
       socket.bind(0, options.localAddress ?? '127.0.0.1');
       await once(socket, 'listening');
     }
-    return new NasExchange(sockets);
+    return new NasExchange(sockets, options.onAnswer);
   }
 
   /**
@@ -101,7 +113,9 @@ export class NasExchange {
       return;
     }
     try {
-      waiting.settle(openReply(bytes, waiting.request));
+      const reply = openReply(bytes, waiting.request);
+      this.onAnswer?.(waiting.request, reply);
+      waiting.settle(reply);
     } catch (error) {
       this.refused.push(error instanceof Error ? error.message : String(error));
     }

@@ -62,3 +62,11 @@ export async function applied(statusUrl: string, timeoutMs = 60_000): Promise<nu
   });
   return performance.now() - beganAt;
 }
+
+/** Waits until the server has heard of that many subscribers. */
+export async function knowsSubscribers(statusUrl: string, count: number): Promise<void> {
+  await waitFor(`${String(count)} subscribers in memory`, 20_000, async () => {
+    const now = await scrape(statusUrl);
+    return now.sum('directory_subscribers') === count;
+  });
+}
