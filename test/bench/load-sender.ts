@@ -89,7 +89,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const seconds = (performance.now() - startedMs) / 1000;
   for (const socket of sockets) socket.close();
   latencies.sort((a, b) => a - b);
-  const at = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  const at = (share: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return { answered, lost, seconds, perSecond: answered / seconds, p50Ms: at(0.5), p99Ms: at(0.99), codes };
 }
 

@@ -21,11 +21,16 @@ async function main(): Promise<void> {
   const server = await TestServer.start(t as never, { settings: { log: { level: 'warn' } } });
   try {
     const password = (await import('node:fs')).readFileSync(join(server.dataDir, 'secrets/postgres'), 'utf8').trim();
-    const file = (await import('node:fs')).readFileSync(join(server.dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n');
+    const file = (await import('node:fs'))
+      .readFileSync(join(server.dataDir, 'postgres/postmaster.pid'), 'utf8')
+      .split('\n');
     const client = new pg.Client(`postgres://sluice:${password}@127.0.0.1:${file[3]}/sluice`);
     await client.connect();
     await client.query(`INSERT INTO plan (name, rate_down_bps, rate_up_bps) VALUES ('home', 50000000, 10000000)`);
-    await client.query(`INSERT INTO account (contract, plan_id) SELECT 'c' || i, 1 FROM generate_series(1, $1::int) i`, [SUBSCRIBERS]);
+    await client.query(
+      `INSERT INTO account (contract, plan_id) SELECT 'c' || i, 1 FROM generate_series(1, $1::int) i`,
+      [SUBSCRIBERS],
+    );
     await client.query(
       `INSERT INTO subscriber (account_id, login, password, static_address)
        SELECT i, 'u' || i, 'secret' || i, '10.0.0.0'::inet + i FROM generate_series(1, $1::int) i`,
@@ -35,11 +40,23 @@ async function main(): Promise<void> {
     const secret = server.secret;
     const pap = Array.from({ length: PAP_REQUESTS }, (_, i) => {
       const n = (i % SUBSCRIBERS) + 1;
-      return accessRequest({ secret, identifier: i % 256, userName: `u${n}`, password: `secret${n}`, callingStationId: mac(n) }).bytes;
+      return accessRequest({
+        secret,
+        identifier: i % 256,
+        userName: `u${n}`,
+        password: `secret${n}`,
+        callingStationId: mac(n),
+      }).bytes;
     });
     const lines: [string, string][] = [];
     for (const round of [1, 2]) {
-      const result = await runLoad({ port: server.authPort, packets: pap.slice((round - 1) * 100_000, round * 100_000), window: 256, sockets: 4, timeoutMs: 3000 });
+      const result = await runLoad({
+        port: server.authPort,
+        packets: pap.slice((round - 1) * 100_000, round * 100_000),
+        window: 256,
+        sockets: 4,
+        timeoutMs: 3000,
+      });
       lines.push([`PAP round ${round}`, describe(result)]);
     }
     const accounting = Array.from({ length: ACCOUNTING_REQUESTS }, (_, i) => {
@@ -59,11 +76,23 @@ async function main(): Promise<void> {
         outputOctets: nth * 9_000_000,
       }).bytes;
     });
-    for (const [name, from, to] of [['Starts', 0, SUBSCRIBERS], ['interims', SUBSCRIBERS, ACCOUNTING_REQUESTS]] as const) {
-      const result = await runLoad({ port: server.accountingPort, packets: accounting.slice(from, to), window: 512, sockets: 4, timeoutMs: 5000 });
+    for (const [name, from, to] of [
+      ['Starts', 0, SUBSCRIBERS],
+      ['interims', SUBSCRIBERS, ACCOUNTING_REQUESTS],
+    ] as const) {
+      const result = await runLoad({
+        port: server.accountingPort,
+        packets: accounting.slice(from, to),
+        window: 512,
+        sockets: 4,
+        timeoutMs: 5000,
+      });
       const behind = await lag(server.statusUrl);
       const drainedAfterMs = await drained(server.statusUrl);
-      lines.push([`accounting ${name}`, `${describe(result)}, lag at the end ${behind} records, drained after ${(drainedAfterMs / 1000).toFixed(1)} s`]);
+      lines.push([
+        `accounting ${name}`,
+        `${describe(result)}, lag at the end ${behind} records, drained after ${(drainedAfterMs / 1000).toFixed(1)} s`,
+      ]);
     }
     await client.end();
     for (const [name, text] of lines) console.log(name.padEnd(22), text);
