@@ -10,7 +10,7 @@ import type { RejectReason } from '../domain/access-reason.js';
 import type { AccessAccept, AccessDecision } from '../domain/access.js';
 import type { SubscriberRow } from '../store/subscriber-queries.js';
 import type { ExplainedFlag } from './explain-flags.js';
-import type { AddressExplanation } from './explain.js';
+import type { AddressExplanation } from './explanation.js';
 
 /** The flag behind a reason, whose own reason is worth telling. */
 const flagOfReason: Readonly<Partial<Record<RejectReason, string>>> = {

@@ -9,7 +9,7 @@ import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { AccessAttemptRow, SubscriberEventRow } from '../store/subscriber-queries.js';
 import type { CommandContext } from './command-context.js';
 import { showDuration, showOctets, showTime } from './display.js';
-import type { AnswerAttribute, Explanation } from './explain.js';
+import type { AnswerAttribute, Explanation } from './explanation.js';
 import { printable } from './printable.js';
 import { drawFields } from './table.js';
 

@@ -5,12 +5,10 @@
  * Invariant: the rows are read by the server's loader and judged by the server's own functions; nothing is decided here.
  */
 import type { NasEntry } from '../config/config.js';
-import type { RejectReason } from '../domain/access-reason.js';
 import { decideAccess } from '../domain/access.js';
 import type { AccessAccept, AccessDecision, AnswerState, PasswordOutcome, Requester } from '../domain/access.js';
 import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
 import { storedPasswordKeyId } from '../domain/seal-key-id.js';
-import type { PolicyState } from '../domain/subscriber.js';
 import { findIdentity } from '../handlers/identity.js';
 import type { FoundIdentity } from '../handlers/identity.js';
 import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
@@ -20,15 +18,15 @@ import { countFreeAddresses, loadDirectoryAround } from '../store/explain-rows.j
 import { listLiveSessions } from '../store/session-queries.js';
 import type { SessionRow } from '../store/session-queries.js';
 import { listAttempts, listEvents, listPeriods } from '../store/subscriber-queries.js';
-import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
+import type { SubscriberRow } from '../store/subscriber-queries.js';
 import { parseMac } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
 import { flagsOf } from './explain-flags.js';
-import type { ExplainedFlag } from './explain-flags.js';
 import { sentenceOf } from './explain-sentence.js';
 import { presentExplanation } from './explain-view.js';
+import type { AddressExplanation, AnswerAttribute, Explanation, StateExplanation } from './explanation.js';
 import { pickSubscriber } from './subscriber-pick.js';
 import { stateOf } from './subscriber-show.js';
 import { unknownName } from './unknown-name.js';
@@ -37,54 +35,6 @@ import { unknownName } from './unknown-name.js';
 export interface ExplainOptions {
   readonly nas?: string;
   readonly mac?: string;
-}
-
-/** An attribute of the answer. */
-export type AnswerAttribute = Omit<ExplainedAttribute, 'tag' | 'because' | 'value'> & {
-  readonly tag: number | null;
-  readonly value: string | number | null;
-  readonly because: string | null;
-};
-
-/** What a profile answers in one state. */
-export interface StateExplanation {
-  readonly answer: 'accept' | 'reject';
-  readonly pool: string | null;
-  readonly attributes: readonly AnswerAttribute[];
-}
-
-/** Where the address of an Accept would come from. */
-export interface AddressExplanation {
-  readonly source: 'static' | 'sticky' | 'pool' | 'nas-pool' | 'none';
-  /** Known beforehand only for a static or sticky one. */
-  readonly address: string | null;
-  readonly pool: string | null;
-  /** Addresses that the pool could still give; only for `pool`. */
-  readonly free: number | null;
-}
-
-/** Everything that `explain` tells. */
-export interface Explanation {
-  readonly subscriber: SubscriberRow;
-  readonly state: PolicyState;
-  readonly nas: string;
-  readonly profile: string;
-  readonly answer: 'accept' | 'reject';
-  /** A code of the reason for a Reject, else null. */
-  readonly reason: RejectReason | null;
-  /** The state whose attributes are sent, for an Accept. */
-  readonly answer_state: AnswerState | null;
-  readonly sentence: string;
-  readonly address: AddressExplanation | null;
-  /** The attributes of this answer. */
-  readonly attributes: readonly AnswerAttribute[];
-  /** What this NAS is told in each state. */
-  readonly states: Readonly<Record<string, StateExplanation>>;
-  readonly flags: readonly ExplainedFlag[];
-  readonly sessions: readonly SessionRow[];
-  readonly period: PeriodRow | null;
-  readonly attempts: readonly AccessAttemptRow[];
-  readonly events: readonly SubscriberEventRow[];
 }
 
 /** Rows of the past that are told. */
