@@ -35,6 +35,8 @@ export interface BusyNasOptions {
   readonly retryMs?: number;
   /** Share of acknowledged accounting packets that is sent once more, to any of the servers. */
   readonly repeatShare?: number;
+  /** Share of accounting packets that go to two servers at one instant. */
+  readonly bothShare?: number;
   /** Share of steps of a live line that end its session. */
   readonly stopShare?: number;
   /** Hears of every answer. */
@@ -296,6 +298,7 @@ export class BusyNas {
   async #account(line: Line, session: NotedSession, status: 'start' | 'interimUpdate' | 'stop'): Promise<void> {
     const beganAt = performance.now();
     this.#stats.requests += 1;
+    if (this.#random() < (this.#options.bothShare ?? 0)) this.#sendCopy(line, session, status, 1, beganAt);
     for (let attempt = 0; ; attempt++) {
       if (attempt > 0) this.#stats.repetitions += 1;
       if (await this.#send(line, session, status, attempt, beganAt)) break;
@@ -305,10 +308,21 @@ export class BusyNas {
     session.acknowledged = true;
     if (this.#random() < (this.#options.repeatShare ?? 0.05)) {
       const any = Math.floor(this.#random() * this.#options.servers.length);
-      this.#copies += 1;
-      // Only the octets of now: by the time it arrives the session may have gone on.
-      void this.#send(line, { ...session }, status, any, beganAt).finally(() => (this.#copies -= 1));
+      this.#sendCopy(line, session, status, any, beganAt);
     }
+  }
+
+  /** Once, whether it is answered or not. */
+  #sendCopy(
+    line: Line,
+    session: NotedSession,
+    status: 'start' | 'interimUpdate' | 'stop',
+    attempt: number,
+    beganAt: number,
+  ): void {
+    this.#copies += 1;
+    // With the octets of now: by the time it arrives the session may have gone on.
+    void this.#send(line, { ...session }, status, attempt, beganAt).finally(() => (this.#copies -= 1));
   }
 
   async #send(
