@@ -5,18 +5,13 @@
  * Invariant: the rows are read by the server's loader and judged by the server's own functions; nothing is decided here.
  */
 import type { NasEntry } from '../config/config.js';
-import { decideAccess } from '../domain/access.js';
-import type { AccessAccept, AccessDecision, AnswerState, PasswordOutcome, Requester } from '../domain/access.js';
-import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
-import { storedPasswordKeyId } from '../domain/seal-key-id.js';
-import { findIdentity } from '../handlers/identity.js';
-import type { FoundIdentity } from '../handlers/identity.js';
+import type { AccessAccept, AnswerState, Requester } from '../domain/access.js';
+import { formatIpv4Address } from '../domain/ipv4-address.js';
+import { expectedAccess, ownRequester } from '../handlers/expected-access.js';
 import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
-import { parseStoredPassword } from '../radius/stored-password.js';
 import type { Directory } from '../store/directory.js';
 import { countFreeAddresses, loadDirectoryAround } from '../store/explain-rows.js';
 import { listLiveSessions } from '../store/session-queries.js';
-import type { SessionRow } from '../store/session-queries.js';
 import { listAttempts, listEvents, listPeriods } from '../store/subscriber-queries.js';
 import type { SubscriberRow } from '../store/subscriber-queries.js';
 import { parseMac } from './assignments.js';
@@ -68,21 +63,24 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const profile = compileAllProfiles(config).get(nas.profile);
   if (profile === undefined) throw new CommandError(`the NAS ${nas.name} has no profile`, 'run: sluice check-config');
   const directory = await loadDirectoryAround(pool, row.id, asked ?? null);
-  const requester = requesterOf(
-    row,
-    nas,
-    asked,
-    sessions.find((session) => session.nas_name === nas.name),
-  );
-  const nowMs = context.io.nowMs();
-  const identity = findIdentity(directory, profile.profile, {
-    userName: row.login,
-    callingStation: requester.callingStation,
-    framedAddress: undefined,
+  const session = sessions.find((one) => one.nas_name === nas.name);
+  const requester = ownRequester(nas, {
+    mac: asked ?? session?.mac ?? row.mac ?? undefined,
+    callingAddress: row.associate_vpn_ip ? (row.static_address ?? undefined) : undefined,
+    nasBox: session?.nas_box,
+    nasPortId: asked === undefined ? (session?.nas_port_id ?? undefined) : undefined,
   });
-  const decision = decide(directory, identity, profile, requester, nowMs, () =>
-    passwordOutcome(directory, identity, profile, config.radius.passwordKey.octets()),
-  );
+  const nowMs = context.io.nowMs();
+  const { decision } = expectedAccess({
+    directory,
+    profile,
+    login: row.login,
+    requester,
+    // Promises of an instance are in its memory; one that is outstanding is repeated to the same device anyway.
+    offers: () => [],
+    sealKey: config.radius.passwordKey.octets(),
+    nowMs,
+  });
   const events = await listEvents(pool, row.id, row.account_id, shownEvents);
   const address = decision.answer === 'accept' ? await addressOf(context, directory, decision, row.id) : null;
   const states = statesOf(directory, row, nas, profile, requester, address);
@@ -130,74 +128,6 @@ function chooseNas(
   const chosen = likely.map(named).find((entry) => entry !== undefined) ?? entries[0];
   if (chosen === undefined) throw new CommandError('the configuration has no NAS', 'add one in nas.d');
   return chosen;
-}
-
-/** The subscriber's own device, on the line where it is now. */
-function requesterOf(
-  row: SubscriberRow,
-  nas: NasEntry,
-  asked: string | undefined,
-  session: SessionRow | undefined,
-): Requester {
-  const mac = asked ?? session?.mac ?? row.mac ?? undefined;
-  // A client that is bound to its address calls from that address: the binding is judged as kept.
-  const calling = row.associate_vpn_ip ? row.static_address : null;
-  return {
-    nasName: nas.name,
-    nasBox: session?.nas_box ?? nas.name,
-    routingDomain: nas.routingDomain,
-    mac,
-    nasPortId: asked === undefined ? (session?.nas_port_id ?? undefined) : undefined,
-    callingStation: calling ?? mac,
-    callingAddress: calling === null ? undefined : parseIpv4Address(calling),
-  };
-}
-
-function decide(
-  directory: Directory,
-  identity: FoundIdentity,
-  profile: CompiledProfile,
-  requester: Requester,
-  nowMs: number,
-  password: () => PasswordOutcome,
-): AccessDecision {
-  const subscriber = identity.found === 'one' ? identity.subscriber : undefined;
-  const account = subscriber && directory.account(subscriber.accountId);
-  const staticAddress = subscriber?.staticAddress;
-  return decideAccess({
-    identity: subscriber
-      ? { found: 'one', subscriber, account, plan: directory.plan(account?.planId) }
-      : (identity as Exclude<FoundIdentity, { found: 'one' }>),
-    password: password(),
-    answers: profile.states,
-    requester,
-    sessions: subscriber ? directory.sessions.ofSubscriber(subscriber.id) : [],
-    // Promises of an instance are in its memory; one that is outstanding is repeated to the same device anyway.
-    offers: [],
-    staticHolders:
-      staticAddress === undefined ? [] : directory.sessions.holders(requester.routingDomain, staticAddress),
-    poolById: (poolId) => directory.pool(poolId),
-    poolByName: (name) => directory.poolByName(name),
-    nowMs,
-  });
-}
-
-/** How the check would end for somebody who knows the password. */
-function passwordOutcome(
-  directory: Directory,
-  identity: FoundIdentity,
-  profile: CompiledProfile,
-  key: Buffer,
-): PasswordOutcome {
-  if (identity.found !== 'one') return 'no-password';
-  const text = directory.subscriber(identity.subscriber.id)?.password;
-  if (text === undefined || text === '') {
-    const vouched = identity.by === 'mac' && profile.profile.macAuthorisation.noPassword.length > 0;
-    return vouched ? 'not-required' : 'no-stored-password';
-  }
-  return parseStoredPassword(text, new Map([[storedPasswordKeyId, key]])).ok
-    ? 'verified'
-    : 'stored-password-unreadable';
 }
 
 async function addressOf(
