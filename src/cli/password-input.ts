@@ -57,7 +57,8 @@ export async function seal(context: CommandContext, password: string): Promise<s
   return sealPassword(password, storedPasswordKeyId, config.radius.passwordKey.octets());
 }
 
-async function readPassword(
+/** The password itself, from where the options say; null for `--no-password`, undefined when none is given and none asked for. */
+export async function readPassword(
   context: CommandContext,
   options: PasswordOptions,
   ask: boolean,

@@ -14,6 +14,7 @@ import { registerConfigCommands } from './config-commands.js';
 import { registerExplainCommand } from './explain-command.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIpCommands } from './ip-commands.js';
+import { registerPasswdCommand } from './passwd-command.js';
 import { registerPlanCommands } from './plan-commands.js';
 import { registerPoolCommands } from './pool-commands.js';
 import { printable } from './printable.js';
@@ -84,6 +85,7 @@ export function buildProgram(context: CommandContext): Command {
   registerExplainCommand(program, context);
   registerSetAsideCommands(program, context);
   registerInstanceCommands(program, context);
+  registerPasswdCommand(program, context);
   return program;
 }
 

@@ -153,10 +153,7 @@ function checkServer(
     wrong(placeOf('sessions', 'session_key_days'), 'is no longer than a replay may come late', remedy);
   }
   checkListeners(file, placeOf, wrong);
-  if (!isLoopback(file.status.listen)) {
-    const remedy = 'keep it on loopback, or put a firewall or a proxy with a password before it';
-    context.warnings.push({ ...placeOf('status', 'listen'), problem: 'shows subscribers to the network', remedy });
-  }
+  checkStatus(file, placeOf, wrong);
   if (file.database.url !== undefined && new URL(file.database.url).password !== '' && (mode & 0o004) !== 0) {
     const remedy = 'chmod 640 the file';
     context.warnings.push({
@@ -164,6 +161,23 @@ function checkServer(
       problem: 'holds a password that everybody may read',
       remedy,
     });
+  }
+}
+
+/** The pages show who is who: nobody sees them without a password but those who are on this host already. */
+function checkStatus(
+  file: ServerFile,
+  placeOf: (section: string, key: string) => Place,
+  wrong: (place: Place, problem: string, remedy: string) => void,
+): void {
+  const { listen, users } = file.status;
+  if (!isLoopback(listen) && users.length === 0) {
+    const remedy = 'keep it on loopback, or name users: `sluice passwd NAME` prints what to write in status.users';
+    wrong(placeOf('status', 'listen'), 'would show subscribers to everybody on the network', remedy);
+  }
+  const names = users.map((user) => user.name);
+  if (new Set(names).size !== names.length) {
+    wrong(placeOf('status', 'users'), 'has one name twice', 'take one of the two lines out');
   }
 }
 

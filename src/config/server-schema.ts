@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { endpoint, name, path, wholeNumber } from './setting.js';
+import { statusUser } from './status-user.js';
 
 function isTimeZone(text: string): boolean {
   // An offset would do for Intl, but PostgreSQL reads the sign of one the other way round (POSIX).
@@ -273,14 +274,54 @@ const accessAttempts = z
   .prefault({})
   .describe('The last answers, the refused ones included.');
 
+// The longest name that DNS knows, and letters that a Host header may carry.
+const hostNamePattern = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/u;
+
+function isBillingUrl(text: string): boolean {
+  const filled = text.replaceAll(/\{(?:login|contract|id)\}/gu, 'x');
+  return /^https?:\/\/[^\s{}]+$/u.test(filled) && URL.canParse(filled);
+}
+
 const status = z
   .strictObject({
     listen: endpoint()
       .prefault('127.0.0.1:8080')
-      .describe('Health, metrics and the read-only pages. They ask for no password, hence loopback.'),
+      .describe(
+        'Health, metrics and the read-only pages. Anywhere but on loopback they are refused without status.users. There is ' +
+          'no TLS here: for other networks put a proxy before it.',
+      ),
+    users: z
+      .array(statusUser())
+      .max(1_000)
+      .prefault([])
+      .describe(
+        'Who may see the pages, one "NAME:{SCRYPT}…" each, as `sluice passwd NAME` prints it. Empty: whoever reaches the ' +
+          'listener, hence loopback.',
+      ),
+    host_names: z
+      .array(
+        z.string().refine((text) => hostNamePattern.test(text), {
+          message: 'is not a host name in lower case',
+          params: { remedy: 'write the name that stands in the browser, such as "sluice.example", without a port' },
+        }),
+      )
+      .max(16)
+      .default([])
+      .describe(
+        'Names besides localhost under which a listener on loopback is asked for: those that a proxy passes on. Others are ' +
+          'refused, so that no web site can read the pages through a browser on this host (DNS rebinding).',
+      ),
+    billing_url: z
+      .string()
+      .refine(isBillingUrl, {
+        message: 'is not a web address',
+        params: { remedy: 'write "https://billing.example/client?login={login}"; {contract} and {id} are known too' },
+      })
+      .optional()
+      .describe('A link from a subscriber to your billing, with {login}, {contract} or {id} in it.'),
   })
   .prefault({})
-  .describe('What the server tells about itself.');
+  .describe('What the server tells about itself, and the pages for people.');
 
 const intake = z
   .strictObject({

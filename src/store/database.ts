@@ -31,6 +31,8 @@ export interface PoolOptions {
   maxConnections?: number;
   statementTimeoutMs?: number;
   connectTimeoutMs?: number;
+  /** Settings of every session from its start on, as `default_transaction_read_only`. Names and values without spaces. */
+  sessionSettings?: Readonly<Record<string, string>>;
   /** Told of connections that broke, in use or idle. Must not throw. */
   onConnectionError?: (error: Error) => void;
 }
@@ -183,6 +185,7 @@ export function createPool(url: string, options: PoolOptions): pg.Pool {
     statement_timeout: statementTimeoutMs,
     // A server that vanished without a word would otherwise hold the query for as long as TCP tries.
     ...(statementTimeoutMs > 0 && { query_timeout: statementTimeoutMs + READ_TIMEOUT_MARGIN_MS }),
+    ...(options.sessionSettings !== undefined && { options: startupOptions(options.sessionSettings) }),
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     types,
@@ -206,6 +209,13 @@ export function createPool(url: string, options: PoolOptions): pg.Pool {
   const connect = pool.connect.bind(pool) as (...args: unknown[]) => unknown;
   pool.connect = ((...args: unknown[]) => noteRejection(connect, args)) as typeof pool.connect;
   return pool;
+}
+
+/** The `options` of a start-up packet (libpq's PGOPTIONS). */
+function startupOptions(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
 }
 
 /** Calls through; a rejection, or an error handed to a trailing callback, is noted before the caller sees it. */

@@ -40,6 +40,9 @@ const checkoutDirectory = fileURLToPath(new URL('../..', import.meta.url));
 const APPLICATION_ROLE = 'sluice';
 const APPLICATION_DATABASE = 'sluice';
 
+/** The role of the status page, which migrations give the right to read. Its connections are made by this process too. */
+const READING_ROLE = 'sluice_page';
+
 /** Random octets in the password: 256 bits. */
 const PASSWORD_OCTETS = 32;
 
@@ -97,6 +100,8 @@ export interface EmbeddedPostgresOptions {
 export interface EmbeddedPostgres {
   /** For the role that Sluice works as. Holds the password: not for logs. */
   url: string;
+  /** For the role that can only read what the status page shows. Holds the password: not for logs. */
+  pageUrl: string;
   /** True when the server was already running. */
   adopted: boolean;
   /** As in `SHOW server_version`. */
@@ -180,6 +185,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await supervisor.begin();
   return {
     url: urlFor(server.port, APPLICATION_ROLE, house.password, APPLICATION_DATABASE),
+    pageUrl: urlFor(server.port, READING_ROLE, house.password, APPLICATION_DATABASE),
     adopted: server.adopted,
     version: server.version,
     pid: () => supervisor.pid,
@@ -387,19 +393,21 @@ async function isStarting(pid: number): Promise<boolean> {
   return !/\) [ZX] /.test(state);
 }
 
-/** Role and database of Sluice, made once. */
+/** Roles and database of Sluice, made once. */
 async function ensureApplicationDatabase(port: number, password: string): Promise<void> {
   const client = new pg.Client({ connectionString: urlFor(port, ADMIN_ROLE, password, 'postgres') });
   client.on('error', () => undefined);
   await client.connect();
   try {
-    const { rows } = await client.query<{ role: boolean; database: boolean }>(
+    const { rows } = await client.query<{ role: boolean; reading: boolean; database: boolean }>(
       `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS role,
-              EXISTS (SELECT FROM pg_database WHERE datname = $2) AS database`,
-      [APPLICATION_ROLE, APPLICATION_DATABASE],
+              EXISTS (SELECT FROM pg_roles WHERE rolname = $2) AS reading,
+              EXISTS (SELECT FROM pg_database WHERE datname = $3) AS database`,
+      [APPLICATION_ROLE, READING_ROLE, APPLICATION_DATABASE],
     );
     // The password is base64url: no quoting to get wrong. Only failing statements could reach the log, and they do not.
     if (!rows[0]!.role) await client.query(`CREATE ROLE ${APPLICATION_ROLE} LOGIN PASSWORD '${password}'`);
+    if (!rows[0]!.reading) await client.query(`CREATE ROLE ${READING_ROLE} LOGIN PASSWORD '${password}'`);
     if (!rows[0]!.database) await client.query(`CREATE DATABASE ${APPLICATION_DATABASE} OWNER ${APPLICATION_ROLE}`);
   } finally {
     await client.end();

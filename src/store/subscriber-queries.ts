@@ -44,20 +44,28 @@ export interface SubscriberRow {
   created_at: Date;
 }
 
-const selectSubscribers = `
-  SELECT s.id, s.login, s.account_id, a.contract, a.name, a.phone, a.address, p.name AS plan, a.plan_id,
-         p.active AS plan_active, p.valid_from AS plan_valid_from, p.valid_until AS plan_valid_until,
-         a.admin_blocked AS account_admin_blocked, a.admin_blocked_reason AS account_admin_blocked_reason,
+const passwordForm = `
          CASE WHEN s.password IS NULL THEN NULL
               WHEN s.password LIKE '{%}%' THEN lower(substring(s.password FROM 2 FOR position('}' IN s.password) - 2))
               WHEN s.password LIKE '$2_$%' THEN 'bcrypt'
-              ELSE 'clear' END AS password_form,
+              ELSE 'clear' END AS password_form`;
+
+/** Columns of `SubscriberRow` that the page's role may read: a password is not even looked at. */
+export const subscriberColumns = `
+         s.id, s.login, s.account_id, a.contract, a.name, a.phone, a.address, p.name AS plan, a.plan_id,
+         p.active AS plan_active, p.valid_from AS plan_valid_from, p.valid_until AS plan_valid_until,
+         a.admin_blocked AS account_admin_blocked, a.admin_blocked_reason AS account_admin_blocked_reason,
          s.mac::text AS mac, host(s.static_address) AS static_address, o.name AS pool, s.pool_id, s.nas_name,
          s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.deleted_reason, s.redirect, s.redirect_reason,
          s.own_disabled, s.own_disabled_reason, s.admin_blocked, s.admin_blocked_reason, s.logged,
-         s.deleted_at, s.released_at, s.created_at
-    FROM subscriber s JOIN account a ON a.id = s.account_id
+         s.deleted_at, s.released_at, s.created_at`;
+
+/** What `subscriberColumns` stand on. */
+export const subscriberTables = `
+    subscriber s JOIN account a ON a.id = s.account_id
     LEFT JOIN plan p ON p.id = a.plan_id LEFT JOIN pool o ON o.id = s.pool_id`;
+
+const selectSubscribers = `SELECT ${subscriberColumns}, ${passwordForm} FROM ${subscriberTables}`;
 
 /** All subscribers that ever had a login: the one that is not deleted first, then the latest deleted. At most 100. */
 export async function findSubscribers(client: Pool | PoolClient, login: string): Promise<SubscriberRow[]> {

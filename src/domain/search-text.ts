@@ -1,0 +1,60 @@
+// Enters: what somebody typed into a search field. Leaves: the ways in which it may be meant. Invariant: everything that leaves is
+// bounded and made of letters, digits or canonical addresses, so that no query has to quote it.
+
+import { formatIpv4Address, parseIpv4Address } from './ipv4-address.js';
+import { parseMacAddress } from './mac-address.js';
+
+/** A text as it may be meant; what it cannot mean is undefined or empty. */
+export interface SearchText {
+  /** Trimmed, as shown again in the field. */
+  readonly text: string;
+  /** Canonical. */
+  readonly mac: string | undefined;
+  /** Dotted. */
+  readonly address: string | undefined;
+  /** Digits of a telephone number without the country's or trunk prefix, from the last to the first. */
+  readonly phoneKey: string | undefined;
+  /** Beginnings of words of a name or an address, lower case. */
+  readonly words: readonly string[];
+}
+
+/** The longest login has 253 octets; nobody types more, characters. */
+export const longestSearchCharacters = 253;
+
+/** Five words name any house in any town. */
+const mostWords = 6;
+/** One letter begins a tenth of all words: that is no search. */
+const shortestWordCharacters = 2;
+/** Fewer digits are a house number or part of a contract. */
+const shortestPhoneDigits = 5;
+/** E.164: 15 digits at most. */
+const longestPhoneDigits = 15;
+
+/** Reads a search text. */
+export function readSearchText(typed: string): SearchText {
+  const text = [...typed.normalize('NFC').replaceAll('\0', '').trim()].slice(0, longestSearchCharacters).join('');
+  const address = parseIpv4Address(text);
+  const mac = parseMacAddress(text);
+  const words = text
+    .toLowerCase()
+    .replaceAll('ё', 'е')
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((word) => word.length >= shortestWordCharacters)
+    .slice(0, mostWords);
+  return {
+    text,
+    mac,
+    address: address === undefined ? undefined : formatIpv4Address(address),
+    phoneKey: address === undefined && mac === undefined ? phoneKeyOf(text) : undefined,
+    words: address === undefined ? words : [],
+  };
+}
+
+function phoneKeyOf(text: string): string | undefined {
+  if (!/^\+?[\d\s().-]+$/.test(text)) return undefined;
+  let digits = text.replace(/\D/g, '');
+  if (digits.length < shortestPhoneDigits || digits.length > longestPhoneDigits) return undefined;
+  // Within the numbering plan of +7 people write 8 for it: both stand before the ten digits that matter.
+  if (digits.length === 11 && /^[78]/.test(digits)) digits = digits.slice(1);
+  return [...digits].reverse().join('');
+}

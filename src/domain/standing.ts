@@ -1,0 +1,88 @@
+// Enters: what is known about one subscriber at this moment. Leaves: why it is online or not, as one value that a sentence in any
+// language is made from. Invariant: exactly one kind holds, and the nearest cause wins: what holds now before what happened last.
+
+import type { AccessDecision, AnswerState } from './access.js';
+import type { DiscardReason, RejectReason } from './access-reason.js';
+
+/** A live session, as far as the sentence needs it. */
+export interface StandingSession {
+  readonly nasName: string;
+  readonly address: string | null;
+  readonly startedAt: Date;
+  readonly suspect: boolean;
+}
+
+/** The last answer to an Access-Request. Older releases may have known other reasons. */
+export interface StandingAttempt {
+  readonly at: Date;
+  readonly nasName: string;
+  readonly outcome: 'accept' | 'reject' | 'discard';
+  readonly reason: RejectReason | DiscardReason | (string & {});
+}
+
+/** The end of the last session. */
+export interface StandingEnd {
+  readonly endedAt: Date;
+  readonly nasName: string;
+  readonly cause: string;
+}
+
+export interface StandingInput {
+  readonly deleted: boolean;
+  /** Newest first. */
+  readonly sessions: readonly StandingSession[];
+  /** What a request would be answered now; undefined while nobody can tell. */
+  readonly decision: AccessDecision | undefined;
+  readonly lastAttempt: StandingAttempt | undefined;
+  readonly lastEnd: StandingEnd | undefined;
+}
+
+export type Standing =
+  /** Online. `next` says what the next login meets, when that is not plain service. */
+  | {
+      readonly kind: 'online';
+      readonly session: StandingSession;
+      readonly sessions: number;
+      readonly next: RejectReason | Exclude<AnswerState, 'active'> | undefined;
+    }
+  | { readonly kind: 'deleted' }
+  /** Offline; any request is refused now. */
+  | { readonly kind: 'refused'; readonly reason: RejectReason; readonly lastAttempt: StandingAttempt | undefined }
+  /** Offline; would be let in now, and yet the last request was not. */
+  | { readonly kind: 'failed-attempt'; readonly attempt: StandingAttempt }
+  /** Offline; would be let in, into a state other than plain service. */
+  | { readonly kind: 'restricted'; readonly state: Exclude<AnswerState, 'active'> }
+  /** Offline; accepted lately, and no session followed. */
+  | { readonly kind: 'accepted-without-session'; readonly attempt: StandingAttempt }
+  /** Offline since its session ended; it does not ask. */
+  | { readonly kind: 'ended'; readonly end: StandingEnd }
+  /** Nothing was ever heard of it. */
+  | { readonly kind: 'never-seen' }
+  | { readonly kind: 'not-known-yet' };
+
+/** Why a subscriber is online or not. */
+export function standingOf(input: StandingInput): Standing {
+  const { sessions, decision, lastAttempt, lastEnd } = input;
+  const session = sessions[0];
+  if (session !== undefined) {
+    const next = input.deleted ? 'deleted' : decision && exceptionOf(decision);
+    return { kind: 'online', session, sessions: sessions.length, next };
+  }
+  if (input.deleted) return { kind: 'deleted' };
+  if (decision?.answer === 'reject') return { kind: 'refused', reason: decision.reason, lastAttempt };
+  const isLater = lastAttempt !== undefined && (lastEnd === undefined || lastAttempt.at >= lastEnd.endedAt);
+  if (isLater && lastAttempt.outcome !== 'accept') return { kind: 'failed-attempt', attempt: lastAttempt };
+  if (decision === undefined) return { kind: 'not-known-yet' };
+  if (decision.state !== 'active') return { kind: 'restricted', state: decision.state };
+  if (isLater) return { kind: 'accepted-without-session', attempt: lastAttempt };
+  if (lastEnd !== undefined) return { kind: 'ended', end: lastEnd };
+  return { kind: 'never-seen' };
+}
+
+/** What the next login meets, unless it is plain service. A full session limit is no news of somebody who is online. */
+function exceptionOf(decision: AccessDecision): RejectReason | Exclude<AnswerState, 'active'> | undefined {
+  if (decision.answer === 'reject') {
+    return decision.reason === 'session-limit' || decision.reason === 'address-in-use' ? undefined : decision.reason;
+  }
+  return decision.state === 'active' ? undefined : decision.state;
+}

@@ -1,0 +1,107 @@
+/**
+ * Finding people: by login, contract, telephone, MAC, address, or beginnings of words of name and street.
+ *
+ * Enters: a search text that was read. Leaves: subscribers, best first, and what was heard of names that nobody has.
+ * Invariant: each way of looking is one index scan that ends after a page of hits, however many there are.
+ */
+import type { Pool } from 'pg';
+import type { SearchText } from '../domain/search-text.js';
+import {
+  subscriberColumns,
+  subscriberTables,
+  type AccessAttemptRow,
+  type SubscriberRow,
+} from './subscriber-queries.js';
+
+/** A subscriber without the form of its password, which the page does not look at. */
+export type PersonRow = Omit<SubscriberRow, 'password_form'>;
+
+/** By what a person was found. */
+export type FoundBy = 'login' | 'contract' | 'mac' | 'address' | 'phone' | 'words';
+
+export type FoundPerson = PersonRow & { found_by: FoundBy };
+
+/** `100%_a` as a pattern that begins with itself. */
+function beginning(text: string): string {
+  return `${text.toLowerCase().replace(/[\\%_]/gu, '\\$&')}%`;
+}
+
+/**
+ * Searches subscribers, the deleted ones last.
+ *
+ * @param limit rows at most; ask for one more than is shown to know whether there are more
+ */
+export async function searchPeople(pool: Pool, search: SearchText, limit: number): Promise<FoundPerson[]> {
+  if (search.text === '') return [];
+  const values: (string | number)[] = [limit];
+  const place = (value: string | number) => `$${String(values.push(value))}`;
+  const ways: string[] = [];
+  const way = (by: FoundBy, from: string): number =>
+    ways.push(`(SELECT s.id, ${String(ways.length)} AS rank, '${by}' AS found_by FROM ${from} LIMIT $1)`);
+  if (search.address !== undefined) {
+    const address = place(search.address);
+    way('address', `subscriber s WHERE s.static_address = ${address}::inet`);
+    way('address', `session e JOIN subscriber s ON s.id = e.subscriber_id WHERE e.address = ${address}::inet`);
+    way('address', `pool_address e JOIN subscriber s ON s.id = e.subscriber_id
+       WHERE e.address = ${address}::inet AND e.routing_domain IN (SELECT routing_domain FROM pool)`);
+  }
+  if (search.mac !== undefined) {
+    const mac = place(search.mac);
+    way('mac', `subscriber s WHERE s.mac = ${mac}::macaddr`);
+    way('mac', `session e JOIN subscriber s ON s.id = e.subscriber_id WHERE e.mac = ${mac}::macaddr`);
+  }
+  const prefix = place(beginning(search.text));
+  way('login', `subscriber s WHERE lower(s.login) LIKE ${prefix} ORDER BY lower(s.login) USING ~<~`);
+  way(
+    'contract',
+    `(SELECT id FROM account WHERE lower(contract) LIKE ${prefix} ORDER BY lower(contract) USING ~<~ LIMIT $1) a
+       JOIN subscriber s ON s.account_id = a.id`,
+  );
+  if (search.phoneKey !== undefined) {
+    way(
+      'phone',
+      `(SELECT id FROM account WHERE sluice_phone_key(phone) LIKE ${place(beginning(search.phoneKey))} LIMIT $1) a
+         JOIN subscriber s ON s.account_id = a.id`,
+    );
+  }
+  if (search.words.length > 0) {
+    const words = place(search.words.map((word) => `${word}:*`).join(' & '));
+    way(
+      'words',
+      `(SELECT id FROM account WHERE sluice_words(name, address) @@ to_tsquery('pg_catalog.simple', ${words}) LIMIT $1) a
+         JOIN subscriber s ON s.account_id = a.id`,
+    );
+  }
+  const { rows } = await pool.query<FoundPerson>(
+    `WITH best AS (
+       SELECT DISTINCT ON (id) id, rank, found_by FROM (${ways.join(' UNION ALL ')}) hit ORDER BY id, rank
+     )
+     SELECT ${subscriberColumns}, best.found_by FROM best JOIN (${subscriberTables}) ON s.id = best.id
+      ORDER BY s.deleted, best.rank, s.login LIMIT $1`,
+    values,
+  );
+  return rows;
+}
+
+/** One person by id, or undefined. */
+export async function findPerson(pool: Pool, id: number): Promise<PersonRow | undefined> {
+  return (await pool.query<PersonRow>(`SELECT ${subscriberColumns} FROM ${subscriberTables} WHERE s.id = $1`, [id]))
+    .rows[0];
+}
+
+/** The last answers to requests whose login begins so, or whose MAC is this: mistyped logins and unknown devices too. */
+export async function searchAttempts(pool: Pool, search: SearchText, limit: number): Promise<AccessAttemptRow[]> {
+  if (search.text === '') return [];
+  // The newest of the table are looked at last: a login has at most twenty rows, and beginnings are bounded here.
+  return (
+    await pool.query<AccessAttemptRow>(
+      `SELECT at, login, mac::text AS mac, nas_name, nas_port_id, outcome, reason, host(address) AS address, repeats
+         FROM (
+           (SELECT * FROM access_attempt WHERE lower(login) LIKE $1 ORDER BY lower(login) USING ~<~ LIMIT 500)
+           UNION
+           (SELECT * FROM access_attempt WHERE mac = $2::macaddr ORDER BY at DESC LIMIT $3)
+         ) one ORDER BY at DESC LIMIT $3`,
+      [beginning(search.text), search.mac ?? null, limit],
+    )
+  ).rows;
+}
