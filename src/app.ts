@@ -4,7 +4,6 @@
  * that fails leaves nothing running.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
 import { DatabaseSide } from './app/database-side.js';
 import { firstSteps } from './app/first-steps.js';
@@ -19,6 +18,7 @@ import {
   type PolicyFolders,
   standardDictionary,
 } from './app/policy.js';
+import { StatusSide } from './app/status-side.js';
 import type { Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
@@ -33,8 +33,8 @@ import { PapVerifier } from './radius/pap.js';
 import { RadiusServer } from './radius/radius-server.js';
 import { Spool } from './spool/spool.js';
 import type { SpoolAlarm } from './spool/alarm.js';
-import { metricsRegistry, type Labelled } from './status/metrics.js';
-import { type Health, statusServer } from './status/server.js';
+import type { Health } from './status/health.js';
+import type { Labelled } from './status/metrics.js';
 import { classifyDatabaseError } from './store/database.js';
 import { Directory } from './store/directory.js';
 
@@ -74,7 +74,7 @@ export class Server {
   #radius: RadiusServer | undefined;
   #accounting: AccountingHandler | undefined;
   #access: AccessRequestHandler | undefined;
-  #status: FastifyInstance | undefined;
+  #status: StatusSide | undefined;
   #database: DatabaseSide | undefined;
   #reaching: Promise<void> | undefined;
   #fallback = false;
@@ -110,7 +110,7 @@ export class Server {
       onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
-    this.#status = await this.#serveStatus(policy);
+    this.#status = await this.#serveStatus();
     this.#log.info(
       {
         auth: config.radius.auth.map(endpointText),
@@ -154,7 +154,7 @@ export class Server {
     await this.#reaching;
     await this.#database?.stop();
     await this.#spool?.close();
-    await this.#status?.close();
+    await this.#status?.stop();
     this.#log.info('stopped');
   }
 
@@ -207,9 +207,11 @@ export class Server {
     else this.#access.handle(request);
   }
 
-  async #serveStatus({ config }: Policy): Promise<FastifyInstance> {
-    const registry = metricsRegistry(
-      measuresOf({
+  async #serveStatus(): Promise<StatusSide> {
+    return await StatusSide.start({
+      policy: () => this.#policy!,
+      directory: this.#directory,
+      measures: measuresOf({
         server: this.#radius!,
         accounting: this.#accounting!,
         spool: this.#spool!,
@@ -218,10 +220,10 @@ export class Server {
         accessOutcomes: () => accessOutcomes(this.#access),
         ready: () => this.#health().ready,
       }),
-    );
-    const status = statusServer({ health: () => this.#health(), registry });
-    await status.listen({ host: config.status.listen.address, port: config.status.listen.port });
-    return status;
+      health: () => this.#health(),
+      database: () => this.#database?.page,
+      log: this.#log,
+    });
   }
 
   /** Tries until the database is reached; gives up only for what another attempt cannot mend. */

@@ -21,6 +21,7 @@ import { DirectoryLoader } from '../store/directory-loader.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../store/embedded-postgres.js';
 import { beginInstance, endInstance, lockInstanceName, TwinInstanceError } from '../store/instances.js';
 import { migrate } from '../store/migrate.js';
+import { openPagePool, PAGE_ROLE, type PageDatabase } from '../store/page-pool.js';
 import { readPosition } from '../store/spool-position.js';
 import { Applier } from '../workers/applier.js';
 import { type BacklogScan, scanBacklog } from '../workers/backlog-scan.js';
@@ -70,7 +71,9 @@ export class DatabaseSide {
   readonly #deps: DatabaseSideDeps;
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #loops: readonly Loop[];
+  readonly #url: string;
   #name: PoolClient | undefined;
+  #page: PageDatabase | undefined;
 
   /**
    * Reaches the database and starts everything.
@@ -104,6 +107,7 @@ export class DatabaseSide {
     const instance = config.server.instance;
     this.#deps = deps;
     this.#embedded = embedded;
+    this.#url = url;
     this.pool = createPool(url, {
       instance,
       maxConnections: config.database.poolSize,
@@ -180,6 +184,11 @@ export class DatabaseSide {
     this.#loops = this.#makeLoops();
   }
 
+  /** The status page's own connections; undefined until everything runs. */
+  get page(): PageDatabase | undefined {
+    return this.#page;
+  }
+
   /** Stops in the reverse order. What was acknowledged and is not applied yet stays in the spool. */
   async stop(): Promise<void> {
     const { log } = this.#deps;
@@ -201,6 +210,7 @@ export class DatabaseSide {
       this.#name.release(true);
       this.#name = undefined;
     }
+    if (this.#page !== undefined) await quietly(this.#page.pool.end());
     await quietly(this.pool.end());
     await this.#embedded?.stop();
   }
@@ -227,6 +237,23 @@ export class DatabaseSide {
     this.sweeper.start();
     this.heartbeat.start();
     for (const loop of this.#loops) loop.start();
+    await this.#openPage();
+  }
+
+  /** The page is opened last: it is only for looking. */
+  async #openPage(): Promise<void> {
+    const { config, log } = this.#deps;
+    this.#page = await openPagePool(this.pool, {
+      instance: config.server.instance,
+      url: this.#url,
+      pageUrl: this.#embedded?.pageUrl,
+      onConnectionError: (error) => log.debug({ err: error }, 'a database connection of the page broke'),
+    });
+    if (this.#page.protection !== 'role')
+      log.info(
+        { role: PAGE_ROLE },
+        'the page reads as the role of the server, in read-only transactions: see docs/status-page.md',
+      );
   }
 
   /** Sessions and grants that were acknowledged and are not in the database yet: memory must know them before anybody is answered. */

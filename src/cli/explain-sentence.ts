@@ -9,7 +9,7 @@ import { describeReason } from '../domain/access-reason.js';
 import type { RejectReason } from '../domain/access-reason.js';
 import type { AccessAccept, AccessDecision } from '../domain/access.js';
 import type { SubscriberRow } from '../store/subscriber-queries.js';
-import type { ExplainedFlag } from './explain-flags.js';
+import type { ExplainedFlag } from '../store/subscriber-flags.js';
 import type { AddressExplanation } from './explanation.js';
 
 /** The flag behind a reason, whose own reason is worth telling. */

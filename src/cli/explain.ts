@@ -18,7 +18,7 @@ import { parseMac } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
-import { flagsOf } from './explain-flags.js';
+import { flagsOf } from '../store/subscriber-flags.js';
 import { sentenceOf } from './explain-sentence.js';
 import { presentExplanation } from './explain-view.js';
 import type { AddressExplanation, AnswerAttribute, Explanation, StateExplanation } from './explanation.js';

@@ -10,7 +10,7 @@ import type { PolicyState } from '../domain/subscriber.js';
 import type { ExplainedAttribute } from '../nas/profile.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
-import type { ExplainedFlag } from './explain-flags.js';
+import type { ExplainedFlag } from '../store/subscriber-flags.js';
 
 /** An attribute of the answer. */
 export type AnswerAttribute = Omit<ExplainedAttribute, 'tag' | 'because' | 'value'> & {

@@ -17,11 +17,13 @@ type CamelCase<Key extends string> = Key extends `${infer Head}_${infer Tail}`
   : Key;
 
 /** The same value with every key in camel case, all the way down. */
-export type CamelKeys<Value> = Value extends readonly (infer Item)[]
-  ? readonly CamelKeys<Item>[]
-  : Value extends object
-    ? { readonly [Key in keyof Value as CamelCase<Key & string>]: CamelKeys<Value[Key]> }
-    : Value;
+export type CamelKeys<Value> = Value extends SecretValue
+  ? Value
+  : Value extends readonly (infer Item)[]
+    ? readonly CamelKeys<Item>[]
+    : Value extends object
+      ? { readonly [Key in keyof Value as CamelCase<Key & string>]: CamelKeys<Value[Key]> }
+      : Value;
 
 type ServerSettings = CamelKeys<ServerFile>;
 

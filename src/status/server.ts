@@ -1,27 +1,40 @@
 /**
- * Health and metrics over HTTP. Enters: GET requests on the status listener. Leaves: `/healthz`, `/readyz`, `/metrics`. Invariants: nothing
- * here changes anything; no secret and no subscriber is shown.
+ * Health, metrics and pages over HTTP. Enters: GET requests on the status listener. Leaves: `/healthz`, `/readyz`, `/metrics`, the pages and their JSON
+ * twins. Invariants: nothing here changes anything, and anything but GET and HEAD is refused; no secret is shown; a subscriber is
+ * shown only to who may see the pages.
  */
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Registry } from 'prom-client';
+import type { StatusUser } from '../config/status-user.js';
+import type { Health } from './health.js';
+import { addPages, type PageDeps } from './page-routes.js';
+import { hostIsOurs, securityHeaders, type CheckPassword, VisitorCheck } from './request-guard.js';
+import { icon, stylesheet } from './stylesheet.js';
 
-export interface Health {
-  /** Whether the process does its work; false makes /healthz answer 503. */
-  readonly healthy: boolean;
-  readonly ready: boolean;
-  /** What is wrong, in words for the person on call. */
-  readonly problems: readonly string[];
+/** Who may ask, as the configuration of the moment says it. */
+export interface AccessRules {
+  /** Whether the listener is on loopback: then the Host header must name this host. */
+  readonly onLoopback: boolean;
+  readonly hostNames: readonly string[];
+  readonly users: readonly StatusUser[];
 }
 
 export interface StatusDeps {
   readonly health: () => Health;
   readonly registry: Registry;
+  readonly rules: () => AccessRules;
+  readonly checkPassword: CheckPassword;
+  readonly pages: PageDeps;
 }
 
 /** The largest request that makes sense here, octets. */
 const BODY_LIMIT = 1024;
 /** A client that says nothing for this long is let go, ms. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** The longest parameter in a path: an id. */
+const MAX_PARAMETER_CHARACTERS = 64;
+/** Pages in the making at once; the next one is told to come again. */
+const MAX_PAGES_IN_HAND = 32;
 
 /** The listener is not open yet: `listen` opens it, `close` ends it. */
 export function statusServer(deps: StatusDeps): FastifyInstance {
@@ -30,10 +43,19 @@ export function statusServer(deps: StatusDeps): FastifyInstance {
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
+    routerOptions: { maxParamLength: MAX_PARAMETER_CHARACTERS },
   });
-  app.addHook('onSend', async (_request, reply) => {
-    reply.header('cache-control', 'no-store');
-    reply.header('x-content-type-options', 'nosniff');
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return reply.code(405).header('allow', 'GET, HEAD').type('text/plain').send('nothing here can be changed\n');
+    }
+    const { onLoopback, hostNames } = deps.rules();
+    if (onLoopback && !hostIsOurs(request.headers.host, hostNames)) {
+      const remedy = 'add the name to host_names under [status] in sluice.toml';
+      return reply.code(421).type('text/plain').send(`this host is not asked for by that name; ${remedy}\n`);
+    }
+    return undefined;
   });
   app.get('/healthz', (_request, reply) => {
     const health = deps.health();
@@ -47,5 +69,50 @@ export function statusServer(deps: StatusDeps): FastifyInstance {
     const text = await deps.registry.metrics();
     return reply.header('content-type', deps.registry.contentType).send(text);
   });
+  app.get('/style.css', (_request, reply) => asset(reply, 'text/css; charset=utf-8', stylesheet));
+  app.get('/icon.svg', (_request, reply) => asset(reply, 'image/svg+xml', icon));
+  void app.register(async (pages) => {
+    guardPages(pages, deps);
+    addPages(pages, deps.pages);
+  });
   return app;
+}
+
+function asset(reply: FastifyReply, type: string, content: string): FastifyReply {
+  return reply.header('cache-control', 'private, max-age=300').type(type).send(content);
+}
+
+/** Asks for name and password where there are users, and bounds what is in hand. */
+function guardPages(pages: FastifyInstance, deps: StatusDeps): void {
+  const check = new VisitorCheck(deps.checkPassword, deps.pages.nowMs);
+  let inHand = 0;
+  const counted = new WeakSet<FastifyRequest>();
+  pages.decorateRequest('visitorName', undefined);
+  pages.addHook('onRequest', async (request, reply) => {
+    if (inHand >= MAX_PAGES_IN_HAND) return later(reply, 503, 1);
+    inHand += 1;
+    counted.add(request);
+    const { users } = deps.rules();
+    const visitor = await check.visitor(users, request.headers.authorization, request.socket.remoteAddress ?? '');
+    if (visitor.verdict === 'admitted') {
+      request.visitorName = visitor.name;
+      return undefined;
+    }
+    if (visitor.verdict === 'too-many') return later(reply, 429, 60);
+    if (visitor.verdict === 'overloaded') return later(reply, 503, 1);
+    return reply
+      .code(401)
+      .header('www-authenticate', 'Basic realm="Sluice", charset="UTF-8"')
+      .type('text/plain')
+      .send('name and password, please\n');
+  });
+  const release = (request: FastifyRequest): void => {
+    if (counted.delete(request)) inHand -= 1;
+  };
+  pages.addHook('onResponse', async (request) => release(request));
+  pages.addHook('onRequestAbort', async (request) => release(request));
+}
+
+function later(reply: FastifyReply, code: number, seconds: number): FastifyReply {
+  return reply.code(code).header('retry-after', String(seconds)).type('text/plain').send('too much at once\n');
 }

@@ -42,8 +42,11 @@ export async function searchPeople(pool: Pool, search: SearchText, limit: number
     const address = place(search.address);
     way('address', `subscriber s WHERE s.static_address = ${address}::inet`);
     way('address', `session e JOIN subscriber s ON s.id = e.subscriber_id WHERE e.address = ${address}::inet`);
-    way('address', `pool_address e JOIN subscriber s ON s.id = e.subscriber_id
-       WHERE e.address = ${address}::inet AND e.routing_domain IN (SELECT routing_domain FROM pool)`);
+    way(
+      'address',
+      `pool_address e JOIN subscriber s ON s.id = e.subscriber_id
+       WHERE e.address = ${address}::inet AND e.routing_domain IN (SELECT routing_domain FROM pool)`,
+    );
   }
   if (search.mac !== undefined) {
     const mac = place(search.mac);

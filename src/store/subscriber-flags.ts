@@ -4,7 +4,22 @@
  * Enters: the row and its events. Leaves: each flag with its value, since when, by whom, why.
  * Invariant: what the events do not tell is left open, never guessed.
  */
-import type { SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
+import type { SubscriberEventRow, SubscriberRow } from './subscriber-queries.js';
+
+/** The flags of a subscriber and of its account. */
+type FlagColumns = Pick<
+  SubscriberRow,
+  | 'deleted'
+  | 'deleted_reason'
+  | 'admin_blocked'
+  | 'admin_blocked_reason'
+  | 'account_admin_blocked'
+  | 'account_admin_blocked_reason'
+  | 'own_disabled'
+  | 'own_disabled_reason'
+  | 'redirect'
+  | 'redirect_reason'
+>;
 
 /** A flag as it is now. */
 export interface ExplainedFlag {
@@ -17,7 +32,7 @@ export interface ExplainedFlag {
 }
 
 /** All flags, those of the account as `account.…`. */
-export function flagsOf(row: SubscriberRow, events: readonly SubscriberEventRow[]): ExplainedFlag[] {
+export function flagsOf(row: FlagColumns, events: readonly SubscriberEventRow[]): ExplainedFlag[] {
   const flags = [
     ['deleted', row.deleted, row.deleted_reason],
     ['admin_blocked', row.admin_blocked, row.admin_blocked_reason],

@@ -1,0 +1,185 @@
+/**
+ * The first page: how the server fares. Enters: measures, the last hour, the pools. Leaves: numbers, small charts, markup. Invariant: it is made
+ * without the database too, for it is looked at most when that is away.
+ */
+import { html } from 'hono/html';
+import type { PoolStanding } from '../store/page-queries.js';
+import { areaChart } from './chart.js';
+import { badge, documentOf, sectionOf, tableOf, type Markup, type View } from './layout.js';
+import type { Measure } from './metrics.js';
+import { poolTable } from './network-pages.js';
+import type { Reading, Series } from './sample-ring.js';
+import type { Health } from './health.js';
+
+/** Counters of everything since the start. */
+export interface Totals {
+  readonly accepts: readonly { readonly state: string; readonly count: number }[];
+  readonly rejects: readonly { readonly reason: string; readonly count: number }[];
+  readonly discards: readonly { readonly reason: string; readonly count: number }[];
+  readonly accounting: readonly { readonly status: string; readonly count: number }[];
+  readonly drops: readonly { readonly nas: string; readonly reason: string; readonly count: number }[];
+  readonly sessions: number;
+  readonly subscribers: number;
+  readonly spoolLagRecords: number;
+}
+
+export interface Overview {
+  readonly health: Health;
+  readonly totals: Totals;
+  readonly lastHour: Series;
+  /** Undefined while the database is away. */
+  readonly pools: readonly PoolStanding[] | undefined;
+  readonly setAside: number | undefined;
+}
+
+/** Reads what the measures of the metrics say, so that page and metrics never differ. */
+export function totalsOf(measures: readonly Measure[]): Totals {
+  const byName = new Map(measures.map((measure) => [measure.name, measure]));
+  const single = (name: string): number => {
+    const value = byName.get(name)?.read();
+    return typeof value === 'number' ? value : 0;
+  };
+  const labelled = (name: string): { labels: Readonly<Record<string, string>>; value: number }[] => {
+    const value = byName.get(name)?.read() ?? [];
+    return typeof value === 'number' ? [] : [...value];
+  };
+  const descending = (one: { count: number }, other: { count: number }): number => other.count - one.count;
+  const access = labelled('access_total').map(({ labels, value }) => ({ ...labels, count: value }) as Access);
+  return {
+    accepts: access
+      .filter((one) => one.outcome === 'accept')
+      .map(({ reason, count }) => ({ state: reason, count }))
+      .sort(descending),
+    rejects: access
+      .filter((one) => one.outcome === 'reject')
+      .map(({ reason, count }) => ({ reason, count }))
+      .sort(descending),
+    discards: access
+      .filter((one) => one.outcome === 'discard')
+      .map(({ reason, count }) => ({ reason, count }))
+      .sort(descending),
+    accounting: labelled('accounting_total').map(({ labels, value }) => ({
+      status: labels['status'] ?? '',
+      count: value,
+    })),
+    drops: labelled('radius_dropped_total')
+      .map(({ labels, value }) => ({ nas: labels['nas'] ?? '', reason: labels['reason'] ?? '', count: value }))
+      .sort(descending),
+    sessions: single('directory_sessions'),
+    subscribers: single('directory_subscribers'),
+    spoolLagRecords: single('spool_lag_records'),
+  };
+}
+
+interface Access {
+  readonly outcome: string;
+  readonly reason: string;
+  readonly count: number;
+}
+
+/** What the charts are made from. */
+export function readingOf(totals: Totals): Reading {
+  const sum = (counts: readonly { readonly count: number }[]): number =>
+    counts.reduce((total, one) => total + one.count, 0);
+  return {
+    accepts: sum(totals.accepts),
+    rejects: sum(totals.rejects),
+    accounting: sum(totals.accounting.filter((one) => one.status !== 'refused')),
+    sessions: totals.sessions,
+    spoolLagRecords: totals.spoolLagRecords,
+  };
+}
+
+/** Rows of a table of counters; there are no more reasons than this. */
+const MAX_COUNTERS = 60;
+
+export function overviewPage(view: View, overview: Overview): Markup {
+  const { language, format } = view;
+  const { text } = language;
+  const { totals, health, lastHour } = overview;
+  const reading = readingOf(totals);
+  const number = (value: number): string => format.number(value);
+  const counters = (
+    title: string,
+    empty: string,
+    rows: readonly { readonly label: string; readonly count: number }[],
+  ): Markup =>
+    sectionOf(
+      title,
+      tableOf(
+        [
+          { title: text.reason, cell: (row) => row.label },
+          { title: text.count, number: true, cell: (row) => number(row.count) },
+        ],
+        rows.slice(0, MAX_COUNTERS),
+        empty,
+      ),
+    );
+  return documentOf(view, {
+    title: text.overview,
+    section: 'overview',
+    refreshes: true,
+    content: [
+      html`<p class="health">
+        ${health.ready ? badge('good', text.ready) : badge('bad', text.notReady)}
+        ${health.problems.map((problem) => badge('bad', problem))}
+        ${
+          overview.setAside !== undefined &&
+          overview.setAside > 0 &&
+          html`<a href="/set-aside">${badge('warn', text.unresolved(number(overview.setAside)))}</a>`
+        }
+      </p>`,
+      html`<div class="cards">
+        ${card(view, text.sessionsChart, number(totals.sessions), lastHour.sessions, 'number')}
+        ${card(view, text.acceptsChart, number(reading.accepts), lastHour.acceptsPerSecond, 'rate')}
+        ${card(view, text.rejectsChart, number(reading.rejects), lastHour.rejectsPerSecond, 'rate')}
+        ${card(view, text.accountingChart, number(reading.accounting), lastHour.accountingPerSecond, 'rate')}
+        ${card(view, text.lagChart, number(totals.spoolLagRecords), lastHour.spoolLagRecords, 'number')}
+        <div class="card">
+          <h2>${text.subscribersInMemory}</h2>
+          <p class="figure">${number(totals.subscribers)}</p>
+        </div>
+      </div>`,
+      html`<div class="columns">
+        ${counters(
+          text.rejectsByReason,
+          text.noRejects,
+          totals.rejects.map(({ reason, count }) => ({ label: language.reason(reason), count })),
+        )}
+        ${counters(
+          text.drops,
+          text.noDrops,
+          totals.drops
+            .map(({ nas, reason, count }) => ({ label: `${nas}: ${reason}`, count }))
+            .concat(totals.discards.map(({ reason, count }) => ({ label: language.reason(reason), count }))),
+        )}
+        ${counters(
+          text.accounting,
+          text.none,
+          totals.accounting.map(({ status, count }) => ({ label: status, count })),
+        )}
+      </div>`,
+      overview.pools === undefined
+        ? html`<p class="empty">${text.databaseAway}</p>`
+        : sectionOf(text.pools, poolTable(view, overview.pools)),
+    ],
+  });
+}
+
+function card(view: View, title: string, total: string, values: readonly number[], kind: 'rate' | 'number'): Markup {
+  const { text } = view.language;
+  const { format } = view;
+  const show = (value: number): string => (kind === 'rate' ? format.rate(value) : format.number(value));
+  const last = values.at(-1);
+  const isRate = kind === 'rate';
+  const figure = isRate && last !== undefined ? text.perSecond(show(last)) : isRate ? '' : total;
+  const range =
+    values.length < 2 ? text.chartEmpty : text.chartRange(show(Math.min(...values)), show(Math.max(...values)));
+  return html`<div class="card">
+    <h2>${title}</h2>
+    <p class="figure">${figure}</p>
+    ${areaChart(values, `${title}: ${range}`)}
+    <p class="note">${values.length < 2 ? text.chartEmpty : `${text.lastHour}, ${range}`}</p>
+    ${isRate && html`<p class="note">${text.fromStart}: ${total}</p>`}
+  </div>`;
+}

@@ -1,0 +1,323 @@
+/**
+ * Search, and one subscriber. Enters: rows and a standing. Leaves: markup. Invariants: the sentence comes first; every flag has its author; what a
+ * subscriber or a NAS wrote is shown as text.
+ */
+import { html } from 'hono/html';
+import type { Standing } from '../domain/standing.js';
+import { terminateCauseName } from '../domain/terminate-cause.js';
+import type { HeldAddress, ListedSession } from '../store/page-queries.js';
+import type { FoundPerson, PersonRow } from '../store/people-search.js';
+import type { SessionRow } from '../store/session-queries.js';
+import type { ExplainedFlag } from '../store/subscriber-flags.js';
+import type { AccessAttemptRow, PeriodRow, SubscriberEventRow } from '../store/subscriber-queries.js';
+import {
+  badge,
+  documentOf,
+  sectionOf,
+  subscriberLink,
+  tableOf,
+  timeOf,
+  type Column,
+  type Markup,
+  type View,
+} from './layout.js';
+import { sessionColumns } from './network-pages.js';
+
+export interface SearchShown {
+  readonly search: string;
+  readonly people: readonly FoundPerson[];
+  readonly more: boolean;
+  readonly attempts: readonly AccessAttemptRow[];
+}
+
+export function searchPage(view: View, shown: SearchShown): Markup {
+  const { text } = view.language;
+  if (shown.search === '') {
+    return documentOf(view, {
+      title: text.subscribers,
+      section: 'subscribers',
+      content: html`<p class="empty">${text.searchHelp}</p>`,
+    });
+  }
+  return documentOf(view, {
+    title: text.subscribers,
+    section: 'subscribers',
+    search: shown.search,
+    content: [
+      sectionOf(text.results, [
+        tableOf<FoundPerson>(
+          [
+            { title: text.login, cell: (row) => subscriberLink(row.id, row.login) },
+            { title: text.contract, cell: (row) => row.contract },
+            { title: text.name, cell: (row) => row.name },
+            { title: text.phone, cell: (row) => row.phone },
+            { title: text.street, cell: (row) => row.address },
+            { title: text.plan, cell: (row) => row.plan },
+            { title: text.state, cell: (row) => stateBadges(view, row) },
+          ],
+          shown.people,
+          text.nothingFound,
+        ),
+        shown.people.length === 0 ? html`<p class="note">${text.searchHelp}</p>` : html``,
+        shown.more ? html`<p class="note">${text.more}</p>` : html``,
+      ]),
+      sectionOf(text.attemptsOfNobody, attemptTable(view, shown.attempts)),
+    ],
+  });
+}
+
+function stateBadges(view: View, row: PersonRow): Markup {
+  const { text, flagNames } = view.language;
+  const set = (flag: string): Markup => badge('bad', flagNames[flag] ?? flag);
+  return html`${row.logged ? badge('good', text.online) : badge('quiet', text.offline)} ${row.deleted && set('deleted')}
+  ${row.admin_blocked && set('admin_blocked')} ${row.account_admin_blocked && set('account.admin_blocked')}
+  ${row.own_disabled && set('own_disabled')} ${row.redirect && set('redirect')}`;
+}
+
+function attemptTable(view: View, rows: readonly AccessAttemptRow[]): Markup {
+  const { text, outcomes, reason } = view.language;
+  const { format } = view;
+  return tableOf<AccessAttemptRow>(
+    [
+      { title: text.when, cell: (row) => timeOf(view, row.at) },
+      { title: text.login, cell: (row) => row.login },
+      { title: text.mac, cell: (row) => row.mac },
+      { title: text.nas, cell: (row) => row.nas_name },
+      { title: text.port, cell: (row) => row.nas_port_id },
+      {
+        title: text.answer,
+        cell: (row) => badge(row.outcome === 'accept' ? 'good' : 'bad', outcomes[row.outcome] ?? row.outcome),
+      },
+      {
+        title: text.why,
+        cell: (row) =>
+          row.repeats > 1
+            ? html`${reason(row.reason)} (${text.times(format.number(row.repeats))})`
+            : reason(row.reason),
+      },
+      { title: text.ip, cell: (row) => row.address },
+    ],
+    rows,
+    text.noAttempts,
+  );
+}
+
+export interface SubscriberShown {
+  readonly person: PersonRow;
+  readonly standing: Standing;
+  readonly flags: readonly ExplainedFlag[];
+  readonly events: readonly SubscriberEventRow[];
+  readonly sessions: readonly ListedSession[];
+  readonly ended: readonly SessionRow[];
+  readonly attempts: readonly AccessAttemptRow[];
+  /** `2026-11-02`, when one day was asked for. */
+  readonly day: string | undefined;
+  readonly addresses: readonly HeldAddress[];
+  readonly periods: readonly PeriodRow[];
+}
+
+/** The flag whose own reason explains a refusal. */
+const flagsBehind: Readonly<Record<string, readonly string[]>> = {
+  deleted: ['deleted'],
+  'admin-blocked': ['admin_blocked', 'account.admin_blocked'],
+  admin_blocked: ['admin_blocked', 'account.admin_blocked'],
+  'own-disabled': ['own_disabled'],
+  own_disabled: ['own_disabled'],
+  redirect: ['redirect'],
+};
+
+/** One sentence: why somebody is online or not. */
+export function standingSentence(view: View, standing: Standing, flags: readonly ExplainedFlag[]): string {
+  const code =
+    standing.kind === 'refused'
+      ? standing.reason
+      : standing.kind === 'restricted'
+        ? standing.state
+        : standing.kind === 'online'
+          ? standing.next
+          : standing.kind;
+  const behind = flagsBehind[code ?? ''] ?? [];
+  const flag = flags.find((one) => one.value && behind.includes(one.flag));
+  const parts = [
+    flag?.reason ?? '',
+    flag?.changed_by ?? '',
+    flag?.changed_at ? view.format.instant(flag.changed_at) : '',
+  ].filter((part) => part !== '');
+  return view.language.sentence(standing, view.format, parts.length === 0 ? undefined : parts.join(', '));
+}
+
+export function subscriberPage(view: View, shown: SubscriberShown): Markup {
+  const { text } = view.language;
+  const { person } = shown;
+  const kind = shown.standing.kind === 'online' ? (shown.standing.next === undefined ? 'good' : 'warn') : 'bad';
+  return documentOf(view, {
+    title: person.name ?? person.login,
+    section: 'subscribers',
+    content: [
+      html`<p class="sentence ${kind}">${standingSentence(view, shown.standing, shown.flags)}</p>`,
+      personFacts(view, person),
+      sectionOf(text.liveSessions, tableOf(sessionColumns(view, 'one'), shown.sessions, text.noSessions)),
+      sectionOf(text.attempts, attemptTable(view, shown.attempts)),
+      sectionOf(text.flags, flagTable(view, shown.flags)),
+      sectionOf(text.changes, eventTable(view, shown.events)),
+      endedSection(view, shown.ended),
+      addressSection(view, shown),
+      sectionOf(text.periods, periodTable(view, shown.periods)),
+    ],
+  });
+}
+
+function personFacts(view: View, person: PersonRow): Markup {
+  const { text } = view.language;
+  const facts: (readonly [string, Markup | string | null])[] = [
+    [text.login, html`${person.login}${billingLink(view, person)}`],
+    [text.contract, person.contract],
+    [text.phone, person.phone],
+    [text.street, person.address],
+    [text.plan, person.plan ?? text.none],
+    [text.staticAddress, person.static_address],
+    [text.pool, person.pool],
+    [text.mac, person.mac],
+    [text.boundTo, boundTo(person)],
+    [text.created, timeOf(view, person.created_at)],
+  ];
+  return html`<dl class="facts">
+    ${facts
+      .filter(([, value]) => value !== null && value !== '')
+      .map(
+        ([title, value]) =>
+          html`<div>
+            <dt>${title}</dt>
+            <dd>${value}</dd>
+          </div>`,
+      )}
+  </dl>`;
+}
+
+function boundTo(person: PersonRow): string {
+  return [
+    person.nas_name ?? '',
+    person.associate_pppoe_mac ? (person.mac ?? 'MAC') : '',
+    person.associate_vpn_ip ? (person.static_address ?? 'IP') : '',
+  ]
+    .filter((one) => one !== '')
+    .join(', ');
+}
+
+function billingLink(view: View, person: PersonRow): Markup {
+  if (view.billingUrl === undefined) return html``;
+  const url = view.billingUrl
+    .replaceAll('{login}', () => encodeURIComponent(person.login))
+    .replaceAll('{contract}', () => encodeURIComponent(person.contract))
+    .replaceAll('{id}', () => String(person.id));
+  return html` (<a href="${url}" rel="noreferrer">${view.language.text.inBilling}</a>)`;
+}
+
+function flagTable(view: View, flags: readonly ExplainedFlag[]): Markup {
+  const { text, flagNames } = view.language;
+  return tableOf<ExplainedFlag>(
+    [
+      { title: text.flag, cell: (row) => flagNames[row.flag] ?? row.flag },
+      { title: text.value, cell: (row) => (row.value ? badge('bad', text.yes) : badge('quiet', text.no)) },
+      { title: text.reason, cell: (row) => row.reason },
+      { title: text.changedBy, cell: (row) => row.changed_by },
+      { title: text.when, cell: (row) => timeOf(view, row.changed_at) },
+    ],
+    flags,
+    text.none,
+  );
+}
+
+function eventTable(view: View, events: readonly SubscriberEventRow[]): Markup {
+  const { text, flagNames } = view.language;
+  return tableOf<SubscriberEventRow>(
+    [
+      { title: text.when, cell: (row) => timeOf(view, row.at) },
+      { title: text.flag, cell: (row) => flagNames[row.field] ?? row.field },
+      { title: text.change, cell: (row) => `${row.old_value ?? '–'} → ${row.new_value ?? '–'}` },
+      { title: text.reason, cell: (row) => row.reason },
+      { title: text.changedBy, cell: (row) => row.changed_by },
+    ],
+    events,
+    text.noChanges,
+  );
+}
+
+/** Why a session ended, as the NAS or we said it. */
+export function endCauseText(view: View, row: SessionRow): string {
+  const ours = row.end_cause === null ? '' : (view.language.endCauses[row.end_cause] ?? row.end_cause);
+  return row.terminate_cause === null ? ours : `${terminateCauseName(row.terminate_cause)} (${ours})`;
+}
+
+function endedSection(view: View, ended: readonly SessionRow[]): Markup {
+  const { text } = view.language;
+  const { format } = view;
+  const causes = new Map<string, number>();
+  for (const row of ended) causes.set(endCauseText(view, row), (causes.get(endCauseText(view, row)) ?? 0) + 1);
+  const summary = [...causes].sort((one, other) => other[1] - one[1]);
+  const columns: Column<SessionRow>[] = [
+    { title: text.ended, cell: (row) => timeOf(view, row.ended_at) },
+    { title: text.cause, cell: (row) => endCauseText(view, row) },
+    { title: text.nas, cell: (row) => row.nas_name },
+    { title: text.ip, cell: (row) => row.address },
+    { title: text.mac, cell: (row) => row.mac },
+    { title: text.duration, number: true, cell: (row) => format.duration(row.session_seconds) },
+    { title: text.input, number: true, cell: (row) => format.octets(row.input_octets) },
+    { title: text.output, number: true, cell: (row) => format.octets(row.output_octets) },
+  ];
+  return sectionOf(text.endedLastDay, [
+    html`<p>${summary.map(([cause, count]) => badge('quiet', `${String(count)} × ${cause}`))}</p>`,
+    tableOf(columns, ended, text.noEnded),
+  ]);
+}
+
+function addressSection(view: View, shown: SubscriberShown): Markup {
+  const { text } = view.language;
+  const today = view.format.day(new Date(view.nowMs));
+  return html`<section id="addresses">
+    <h2>${text.addresses}${shown.day === undefined ? ` ${text.lastDays}` : ` · ${shown.day}`}</h2>
+    <form class="day" action="/subscribers/${shown.person.id}#addresses" method="get">
+      <label>${text.onDay} <input type="date" name="date" value="${shown.day ?? ''}" max="${today}" /></label>
+      <button>${text.show}</button>
+    </form>
+    ${tableOf<HeldAddress>(
+      [
+        { title: text.ip, cell: (row) => row.address },
+        { title: text.since, cell: (row) => timeOf(view, row.started_at) },
+        {
+          title: text.until,
+          cell: (row) => (row.ended_at === null ? badge('good', text.stillInUse) : timeOf(view, row.ended_at)),
+        },
+        { title: text.nas, cell: (row) => row.nas_name },
+        { title: text.mac, cell: (row) => row.mac },
+        {
+          title: text.cause,
+          cell: (row) => (row.end_cause === null ? '' : (view.language.endCauses[row.end_cause] ?? row.end_cause)),
+        },
+      ],
+      shown.addresses,
+      text.noAddresses,
+    )}
+  </section>`;
+}
+
+function periodTable(view: View, periods: readonly PeriodRow[]): Markup {
+  const { text } = view.language;
+  const { format } = view;
+  return tableOf<PeriodRow>(
+    [
+      { title: text.since, cell: (row) => timeOf(view, row.opened_at) },
+      {
+        title: text.until,
+        cell: (row) => (row.closed_at === null ? badge('good', text.open) : timeOf(view, row.closed_at)),
+      },
+      { title: text.plan, cell: (row) => row.plan },
+      { title: text.input, number: true, cell: (row) => format.octets(row.input_octets) },
+      { title: text.output, number: true, cell: (row) => format.octets(row.output_octets) },
+      { title: text.duration, number: true, cell: (row) => format.duration(row.session_seconds) },
+      { title: text.reason, cell: (row) => row.close_reason },
+    ],
+    periods,
+    text.noPeriods,
+  );
+}

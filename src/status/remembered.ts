@@ -1,0 +1,35 @@
+/**
+ * The answer to a question that costs too much to be asked for every page. Enters: a question. Leaves: its last answer. Invariants: it is asked
+ * once at a time; an answer that is too old is still given while the next one is fetched, so only the first reader waits.
+ */
+export class Remembered<Answer> {
+  readonly #ask: () => Promise<Answer>;
+  readonly #maxAgeMs: number;
+  readonly #nowMs: () => number;
+  #answer: { readonly value: Answer; readonly atMs: number } | undefined;
+  #asking: Promise<Answer> | undefined;
+
+  constructor(ask: () => Promise<Answer>, maxAgeMs: number, nowMs: () => number) {
+    this.#ask = ask;
+    this.#maxAgeMs = maxAgeMs;
+    this.#nowMs = nowMs;
+  }
+
+  /** @throws what the question throws, when there is no answer yet */
+  async get(): Promise<Answer> {
+    const held = this.#answer;
+    if (held === undefined) return await this.#fetch();
+    if (this.#nowMs() - held.atMs > this.#maxAgeMs) this.#fetch().catch(() => undefined);
+    return held.value;
+  }
+
+  #fetch(): Promise<Answer> {
+    this.#asking ??= this.#ask()
+      .then((value) => {
+        this.#answer = { value, atMs: this.#nowMs() };
+        return value;
+      })
+      .finally(() => (this.#asking = undefined));
+    return this.#asking;
+  }
+}
