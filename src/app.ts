@@ -46,6 +46,8 @@ const DATABASE_RETRY_MS = 1_000;
 export interface ServerOptions extends PolicyFolders {
   /** Where log lines go; standard output by default. */
   readonly log?: Logger;
+  /** Whether the first start prints what a newcomer can try; default true. */
+  readonly isNewcomerGreeted?: boolean;
 }
 
 /** Starts everything. @throws ConfigError, ListenError, SpoolLockedError, TwinInstanceError, SchemaError, EmbeddedPostgresError */
@@ -62,7 +64,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 }
 
 export class Server {
-  readonly #folders: PolicyFolders;
+  readonly #folders: ServerOptions;
   readonly #log: Logger;
   readonly #dictionary = standardDictionary();
   readonly #directory = new Directory();
@@ -83,7 +85,7 @@ export class Server {
   /** Resolves with what makes going on wrong; the process should stop then. */
   readonly failed = new Promise<Error>((resolve) => (this.#fail = resolve));
 
-  constructor(folders: PolicyFolders, log: Logger) {
+  constructor(folders: ServerOptions, log: Logger) {
     this.#folders = folders;
     this.#log = log;
   }
@@ -121,7 +123,8 @@ export class Server {
     );
     await this.#reachDatabase(policy, spool, classCookie);
     if (loaded.createdSecrets.length > 0) this.#log.info({ files: loaded.createdSecrets }, 'made secrets');
-    if (loaded.createdSecrets.length > 0) firstSteps(policy.config, (line) => process.stderr.write(`${line}\n`));
+    if (loaded.createdSecrets.length > 0 && this.#folders.isNewcomerGreeted !== false)
+      firstSteps(policy.config, (line) => process.stderr.write(`${line}\n`));
   }
 
   /** Reads the files again. A wrong configuration is refused and logged; the old one stays. @returns whether it was taken */

@@ -4,7 +4,7 @@
  * ports of loopback, and gone with Ctrl-C; the server is the real one, and everything is done through its ordinary doors.
  */
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -62,8 +62,10 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination(join(directory, 'server.log')),
   );
-  const server = await startServer({ ...folders, log });
+  const server = await startServer({ ...folders, log, isNewcomerGreeted: false });
   const ending = new AbortController();
+  // Everybody waits for the end of the demo.
+  setMaxListeners(0, ending.signal);
   const nases: SimulatedNas[] = [];
   try {
     const random = seededRandom(options.seed);

@@ -37,13 +37,16 @@ export interface StandingInput {
   readonly lastEnd: StandingEnd | undefined;
 }
 
+/** What a login meets that is not plain service: a refusal, or a state that is less. Some share a name. */
+export type Exception = { readonly refused: RejectReason } | { readonly restricted: Exclude<AnswerState, 'active'> };
+
 export type Standing =
   /** Online. `next` says what the next login meets, when that is not plain service. */
   | {
       readonly kind: 'online';
       readonly session: StandingSession;
       readonly sessions: number;
-      readonly next: RejectReason | Exclude<AnswerState, 'active'> | undefined;
+      readonly next: Exception | undefined;
     }
   | { readonly kind: 'deleted' }
   /** Offline; any request is refused now. */
@@ -65,7 +68,7 @@ export function standingOf(input: StandingInput): Standing {
   const { sessions, decision, lastAttempt, lastEnd } = input;
   const session = sessions[0];
   if (session !== undefined) {
-    const next = input.deleted ? 'deleted' : decision && exceptionOf(decision);
+    const next: Exception | undefined = input.deleted ? { refused: 'deleted' } : decision && exceptionOf(decision);
     return { kind: 'online', session, sessions: sessions.length, next };
   }
   if (input.deleted) return { kind: 'deleted' };
@@ -80,9 +83,8 @@ export function standingOf(input: StandingInput): Standing {
 }
 
 /** What the next login meets, unless it is plain service. A full session limit is no news of somebody who is online. */
-function exceptionOf(decision: AccessDecision): RejectReason | Exclude<AnswerState, 'active'> | undefined {
-  if (decision.answer === 'reject') {
-    return decision.reason === 'session-limit' || decision.reason === 'address-in-use' ? undefined : decision.reason;
-  }
-  return decision.state === 'active' ? undefined : decision.state;
+function exceptionOf(decision: AccessDecision): Exception | undefined {
+  if (decision.answer === 'accept') return decision.state === 'active' ? undefined : { restricted: decision.state };
+  const isOwnDoing = decision.reason === 'session-limit' || decision.reason === 'address-in-use';
+  return isOwnDoing ? undefined : { refused: decision.reason };
 }

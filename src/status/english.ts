@@ -4,7 +4,7 @@
  */
 import { describeReason, DISCARD_REASONS, REJECT_REASONS } from '../domain/access-reason.js';
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
-import type { Standing } from '../domain/standing.js';
+import type { Exception, Standing } from '../domain/standing.js';
 import type { Format, UnitWords } from './format.js';
 
 const units: UnitWords = {
@@ -65,6 +65,7 @@ const text = {
   port: 'Port',
   times: (count: string) => `${count} times`,
   flags: 'Flags',
+  noFlags: 'None was ever set.',
   flag: 'Flag',
   value: 'Value',
   changedBy: 'Changed by',
@@ -178,7 +179,16 @@ const outcomes: Readonly<Record<string, string>> = { accept: 'accepted', reject:
 const known = new Set<string>([...REJECT_REASONS, ...DISCARD_REASONS]);
 
 function reason(code: string): string {
-  return known.has(code) ? describeReason(code as RejectReason | DiscardReason) : (stateNames[code] ?? code);
+  return known.has(code) ? describeReason(code as RejectReason | DiscardReason) : code;
+}
+
+/** The state that an Accept was made in; a word of another release is shown as it is. */
+function state(code: string): string {
+  return stateNames[code] ?? code;
+}
+
+function exception(next: Exception): string {
+  return 'refused' in next ? reason(next.refused) : state(next.restricted);
 }
 
 /** Why somebody is online or not, in one sentence. @param because what the flag behind it says, if anything */
@@ -191,7 +201,7 @@ function sentence(standing: Standing, format: Format, because: string | undefine
       const address = session.address === null ? '' : ` with ${session.address}`;
       const more = sessions > 1 ? `, ${String(sessions)} sessions` : '';
       const silent = session.suspect ? ', though the NAS has been silent about it for too long' : '';
-      const later = next === undefined ? '' : `. The next login meets: ${reason(next)}${note}`;
+      const later = next === undefined ? '' : `. The next login meets: ${exception(next)}${note}`;
       return `${where}${address}${more}${silent}${later}.`;
     }
     case 'deleted':
@@ -208,7 +218,7 @@ function sentence(standing: Standing, format: Format, because: string | undefine
       return `Offline: the last request, ${format.ago(attempt.at)} on ${attempt.nasName}, was ${how}: ${reason(attempt.reason)}.`;
     }
     case 'restricted':
-      return `Offline. A login is let in, but only as: ${reason(standing.state)}${note}.`;
+      return `Offline. A login is let in, but only as: ${state(standing.state)}${note}.`;
     case 'accepted-without-session':
       return `Offline: accepted ${format.ago(standing.attempt.at)} on ${standing.attempt.nasName}, but the NAS has reported no session.`;
     case 'ended':
@@ -220,7 +230,7 @@ function sentence(standing: Standing, format: Format, because: string | undefine
   }
 }
 
-export const english = { code: 'en', units, text, flagNames, stateNames, endCauses, outcomes, reason, sentence };
+export const english = { code: 'en', units, text, flagNames, stateNames, endCauses, outcomes, reason, state, sentence };
 
 /** One language of the pages. */
 export type Language = typeof english;

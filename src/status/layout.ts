@@ -103,11 +103,20 @@ export interface Column<Row> {
   readonly cell: (row: Row) => Markup | string | number | null | undefined;
 }
 
-/** A table that becomes a list of cards where the screen is narrow; `empty` stands where there are no rows. */
-export function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[], empty: string): Markup {
+/**
+ * A table; `empty` stands where there are no rows.
+ *
+ * @param shape `cards`: it becomes a list of cards where the screen is narrow; `small`: it is narrow enough as it is
+ */
+export function tableOf<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  empty: string,
+  shape: 'cards' | 'small' = 'cards',
+): Markup {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
   const kind = (column: Column<Row>): string => (column.number === true ? 'number' : 'plain');
-  return html`<div class="table">
+  return html`<div class="table ${shape}">
     <table>
       <thead>
         <tr>

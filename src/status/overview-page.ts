@@ -90,6 +90,15 @@ export function readingOf(totals: Totals): Reading {
   };
 }
 
+/** Acct-Status-Type as RFC 2866 §5.1 spells it. */
+const accountingNames: Readonly<Record<string, string>> = {
+  start: 'Start',
+  interim: 'Interim-Update',
+  stop: 'Stop',
+  on: 'Accounting-On',
+  off: 'Accounting-Off',
+};
+
 /** Rows of a table of counters; there are no more reasons than this. */
 const MAX_COUNTERS = 60;
 
@@ -101,6 +110,7 @@ export function overviewPage(view: View, overview: Overview): Markup {
   const number = (value: number): string => format.number(value);
   const counters = (
     title: string,
+    what: string,
     empty: string,
     rows: readonly { readonly label: string; readonly count: number }[],
   ): Markup =>
@@ -108,11 +118,12 @@ export function overviewPage(view: View, overview: Overview): Markup {
       title,
       tableOf(
         [
-          { title: text.reason, cell: (row) => row.label },
+          { title: what, cell: (row) => row.label },
           { title: text.count, number: true, cell: (row) => number(row.count) },
         ],
         rows.slice(0, MAX_COUNTERS),
         empty,
+        'small',
       ),
     );
   return documentOf(view, {
@@ -129,7 +140,7 @@ export function overviewPage(view: View, overview: Overview): Markup {
           html`<a href="/set-aside">${badge('warn', text.unresolved(number(overview.setAside)))}</a>`
         }
       </p>`,
-      html`<div class="cards">
+      html`<div class="figures">
         ${card(view, text.sessionsChart, number(totals.sessions), lastHour.sessions, 'number')}
         ${card(view, text.acceptsChart, number(reading.accepts), lastHour.acceptsPerSecond, 'rate')}
         ${card(view, text.rejectsChart, number(reading.rejects), lastHour.rejectsPerSecond, 'rate')}
@@ -143,11 +154,13 @@ export function overviewPage(view: View, overview: Overview): Markup {
       html`<div class="columns">
         ${counters(
           text.rejectsByReason,
+          text.reason,
           text.noRejects,
           totals.rejects.map(({ reason, count }) => ({ label: language.reason(reason), count })),
         )}
         ${counters(
           text.drops,
+          text.reason,
           text.noDrops,
           totals.drops
             .map(({ nas, reason, count }) => ({ label: `${nas}: ${reason}`, count }))
@@ -155,8 +168,11 @@ export function overviewPage(view: View, overview: Overview): Markup {
         )}
         ${counters(
           text.accounting,
+          text.accountingStatus,
           text.none,
-          totals.accounting.map(({ status, count }) => ({ label: status, count })),
+          totals.accounting
+            .filter(({ count }) => count > 0)
+            .map(({ status, count }) => ({ label: accountingNames[status] ?? status, count })),
         )}
       </div>`,
       overview.pools === undefined

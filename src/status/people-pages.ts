@@ -3,7 +3,7 @@
  * subscriber or a NAS wrote is shown as text.
  */
 import { html } from 'hono/html';
-import type { Standing } from '../domain/standing.js';
+import type { Exception, Standing } from '../domain/standing.js';
 import { terminateCauseName } from '../domain/terminate-cause.js';
 import type { HeldAddress, ListedSession } from '../store/page-queries.js';
 import type { FoundPerson, PersonRow } from '../store/people-search.js';
@@ -75,7 +75,7 @@ function stateBadges(view: View, row: PersonRow): Markup {
 }
 
 function attemptTable(view: View, rows: readonly AccessAttemptRow[]): Markup {
-  const { text, outcomes, reason } = view.language;
+  const { text, outcomes, reason, state } = view.language;
   const { format } = view;
   return tableOf<AccessAttemptRow>(
     [
@@ -90,10 +90,11 @@ function attemptTable(view: View, rows: readonly AccessAttemptRow[]): Markup {
       },
       {
         title: text.why,
-        cell: (row) =>
-          row.repeats > 1
-            ? html`${reason(row.reason)} (${text.times(format.number(row.repeats))})`
-            : reason(row.reason),
+        cell: (row) => {
+          // The reason of an Accept is the state that it was made in.
+          const why = row.outcome === 'accept' ? state(row.reason) : reason(row.reason);
+          return row.repeats > 1 ? `${why} (${text.times(format.number(row.repeats))})` : why;
+        },
       },
       { title: text.ip, cell: (row) => row.address },
     ],
@@ -126,6 +127,11 @@ const flagsBehind: Readonly<Record<string, readonly string[]>> = {
   redirect: ['redirect'],
 };
 
+function exceptionCode(next: Exception | undefined): string {
+  if (next === undefined) return '';
+  return 'refused' in next ? next.refused : next.restricted;
+}
+
 /** One sentence: why somebody is online or not. */
 export function standingSentence(view: View, standing: Standing, flags: readonly ExplainedFlag[]): string {
   const code =
@@ -134,9 +140,9 @@ export function standingSentence(view: View, standing: Standing, flags: readonly
       : standing.kind === 'restricted'
         ? standing.state
         : standing.kind === 'online'
-          ? standing.next
+          ? exceptionCode(standing.next)
           : standing.kind;
-  const behind = flagsBehind[code ?? ''] ?? [];
+  const behind = flagsBehind[code] ?? [];
   const flag = flags.find((one) => one.value && behind.includes(one.flag));
   const parts = [
     flag?.reason ?? '',
@@ -223,8 +229,9 @@ function flagTable(view: View, flags: readonly ExplainedFlag[]): Markup {
       { title: text.changedBy, cell: (row) => row.changed_by },
       { title: text.when, cell: (row) => timeOf(view, row.changed_at) },
     ],
-    flags,
-    text.none,
+    // Whether somebody ever was under a flag is news; that nobody touched it is none.
+    flags.filter((flag) => flag.value || flag.changed_at !== null),
+    text.noFlags,
   );
 }
 

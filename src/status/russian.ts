@@ -3,6 +3,7 @@
  * test one that was left untranslated.
  */
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
+import type { Exception } from '../domain/standing.js';
 import type { Language } from './english.js';
 
 const reasons: Readonly<Record<RejectReason | DiscardReason, string>> = {
@@ -61,7 +62,15 @@ const endCauses: Language['endCauses'] = {
 const outcomes: Language['outcomes'] = { accept: 'принят', reject: 'отклонён', discard: 'без ответа' };
 
 function reason(code: string): string {
-  return Object.hasOwn(reasons, code) ? reasons[code as keyof typeof reasons] : (stateNames[code] ?? code);
+  return Object.hasOwn(reasons, code) ? reasons[code as keyof typeof reasons] : code;
+}
+
+function state(code: string): string {
+  return stateNames[code] ?? code;
+}
+
+function exception(next: Exception): string {
+  return 'refused' in next ? reason(next.refused) : state(next.restricted);
 }
 
 const sentence: Language['sentence'] = (standing, format, because) => {
@@ -73,7 +82,7 @@ const sentence: Language['sentence'] = (standing, format, because) => {
       const address = session.address === null ? '' : `, адрес ${session.address}`;
       const more = sessions > 1 ? `, сессий: ${String(sessions)}` : '';
       const silent = session.suspect ? ', но NAS слишком долго о ней не сообщает' : '';
-      const later = next === undefined ? '' : `. При следующем входе: ${reason(next)}${note}`;
+      const later = next === undefined ? '' : `. При следующем входе: ${exception(next)}${note}`;
       return `${where}${address}${more}${silent}${later}.`;
     }
     case 'deleted':
@@ -90,7 +99,7 @@ const sentence: Language['sentence'] = (standing, format, because) => {
       return `Не в сети: последний запрос (${format.ago(attempt.at)}, ${attempt.nasName}) ${how}: ${reason(attempt.reason)}.`;
     }
     case 'restricted':
-      return `Не в сети. Вход возможен, но только так: ${reason(standing.state)}${note}.`;
+      return `Не в сети. Вход возможен, но только так: ${state(standing.state)}${note}.`;
     case 'accepted-without-session':
       return `Не в сети: запрос принят (${format.ago(standing.attempt.at)}, ${standing.attempt.nasName}), но NAS не сообщил о сессии.`;
     case 'ended':
@@ -161,6 +170,7 @@ export const russian: Language = {
     port: 'Порт',
     times: (count) => `${count} раз`,
     flags: 'Признаки',
+    noFlags: 'Ни один не устанавливался.',
     flag: 'Признак',
     value: 'Значение',
     changedBy: 'Кто изменил',
@@ -255,5 +265,6 @@ export const russian: Language = {
   endCauses,
   outcomes,
   reason,
+  state,
   sentence,
 };

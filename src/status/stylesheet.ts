@@ -59,7 +59,7 @@ main > .table { padding: 6px 16px; background: var(--sheet); border: 1px solid v
 .badge.quiet { color: var(--quiet); background: var(--quiet-paper); }
 .health { margin: 0 0 12px; }
 .note, .empty { color: var(--soft); margin: 4px 0; font-size: 13px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 12px; margin-bottom: 18px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(185px, 1fr)); gap: 12px; margin-bottom: 18px; }
 .card { padding: 12px 14px; background: var(--sheet); border: 1px solid var(--edge); border-radius: 10px; }
 .card h2 { font-size: 13px; font-weight: 500; color: var(--soft); margin: 0; }
 .figure { margin: 2px 0 6px; font-size: 26px; font-weight: 650; font-variant-numeric: tabular-nums; min-height: 38px; }
@@ -91,17 +91,18 @@ footer { padding: 0 20px 24px; color: var(--soft); font-size: 13px; text-align: 
   header, main { padding-left: 12px; padding-right: 12px; }
   .search { max-width: none; margin: 0; }
   nav a { padding: 6px 8px; }
-  .cards { grid-template-columns: 1fr 1fr; gap: 8px; }
+  .figures { grid-template-columns: 1fr 1fr; gap: 8px; }
   .card { padding: 10px; }
   .figure { font-size: 21px; min-height: 31px; }
-  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  table, tbody, tr, td { display: block; }
-  tr { padding: 8px 0; border-bottom: 1px solid var(--edge); }
-  tr:last-child { border-bottom: 0; }
-  td, td.number { display: flex; gap: 10px; padding: 1px 0; border: 0; text-align: left; white-space: normal; }
-  td::before { content: attr(data-label); flex: 0 0 108px; color: var(--soft); font-size: 13px; }
-  td > span { flex: 1; min-width: 0; }
-  td.blank { display: none; }
+  .facts { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); }
+  .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .cards table, .cards tbody, .cards tr, .cards td { display: block; }
+  .cards tr { padding: 8px 0; border-bottom: 1px solid var(--edge); }
+  .cards tr:last-child { border-bottom: 0; }
+  .cards td, .cards td.number { display: flex; gap: 10px; padding: 1px 0; border: 0; text-align: left; white-space: normal; }
+  .cards td::before { content: attr(data-label); flex: 0 0 108px; color: var(--soft); font-size: 13px; }
+  .cards td > span { flex: 1; min-width: 0; }
+  .cards td.blank { display: none; }
 }
 `.trimStart();
 

@@ -44,6 +44,27 @@ const cases: readonly [what: string, files: Files, ...expected: Expected[]][] = 
     [S, 2, 'server.poll_ms', /not a key/, /move it to \[change_feed\]/],
   ],
   ['a dotted key', server('radius.colour = 1\n'), [S, 1, 'radius.colour', /not a key/, /known here: auth, /]],
+  // The pages.
+  [
+    'pages for everybody on the network',
+    server('[status]\nlisten = "0.0.0.0:8080"\n'),
+    [S, 2, 'status.listen', /everybody/, /sluice passwd/],
+  ],
+  [
+    'a password where its hash belongs',
+    server('[status]\nusers = ["anna:secret"]\n'),
+    [S, 2, 'status.users[0]', /NAME:\{SCRYPT\}/, /sluice passwd/],
+  ],
+  [
+    'a billing address that is none',
+    server('[status]\nbilling_url = "javascript:alert(1)"\n'),
+    [S, 2, 'status.billing_url', /web address/, /https/],
+  ],
+  [
+    'a host name with a port',
+    server('[status]\nhost_names = ["a.example:80"]\n'),
+    [S, 2, 'status.host_names[0]', /host name/, /without a port/],
+  ],
   // Types and bounds.
   [
     'a text for a number',
