@@ -21,6 +21,8 @@ export interface PageHouse {
   readonly pagePool: Pool;
   readonly lookUps: LookUp[];
   readonly errors: unknown[];
+  /** Opens a real listener. @returns `http://127.0.0.1:PORT` */
+  listen(): Promise<string>;
   get(path: string, headers?: Record<string, string>): Promise<LightMyRequestResponse>;
   ask(method: string, path: string, headers?: Record<string, string>): Promise<LightMyRequestResponse>;
 }
@@ -85,5 +87,6 @@ export async function pageHouse(t: Pick<Test, 'teardown'>, options: PageHouseOpt
   });
   const ask = (method: string, path: string, headers: Record<string, string> = {}) =>
     app.inject({ method: method as 'GET', url: path, headers: { host: 'localhost', ...headers } });
-  return { database, pagePool, lookUps, errors, ask, get: (path, headers) => ask('GET', path, headers) };
+  const listen = () => app.listen({ host: '127.0.0.1', port: 0 });
+  return { database, pagePool, lookUps, errors, ask, listen, get: (path, headers) => ask('GET', path, headers) };
 }

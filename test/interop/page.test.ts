@@ -1,0 +1,147 @@
+/**
+ * The pages in a real Chromium, over the whole demo: what people see at two widths, in light and dark, in two languages, and that nothing runs. Needs
+ * Debian's chromium. With SLUICE_SCREENSHOTS naming a folder, the pictures stay there.
+ */
+import { access, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium, type Browser } from 'playwright-core';
+import t from 'tap';
+import { startDemo, temporaryDirectory } from '../../src/demo/demo.js';
+import { pageHouse } from '../support/page.js';
+import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
+import { waitFor } from '../support/deadline.js';
+import { hostileTexts } from '../status/hostile-text.js';
+
+const CHROMIUM = '/usr/bin/chromium';
+const SCREENSHOTS = process.env['SLUICE_SCREENSHOTS'];
+/** How long the town takes to wake up on a loaded machine, ms. */
+const MORNING_MS = 120_000;
+
+const found = await access(CHROMIUM).then(
+  () => true,
+  () => false,
+);
+const skip = found ? false : 'needs: apt-get install chromium';
+
+async function browserFor(t: { teardown(end: () => Promise<void>): void }): Promise<Browser> {
+  // Tests run as root in containers, where Chromium's own sandbox has no user namespaces.
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+  t.teardown(() => browser.close());
+  return browser;
+}
+
+t.test('a provider comes to life on the page', { skip, timeout: 300_000 }, async (t) => {
+  const directory = await temporaryDirectory();
+  t.teardown(directory.remove);
+  const demo = await startDemo({
+    directory: directory.path,
+    subscribers: 200,
+    seed: 1,
+    statusPort: 0,
+    say: () => undefined,
+  });
+  t.teardown(() => demo.stop());
+  demo.failed.catch((error: unknown) => t.fail(String(error)));
+  const api = async <Answer>(path: string): Promise<Answer> =>
+    (await (await fetch(new URL(path, demo.pageUrl))).json()) as Answer;
+  type Overview = { totals: { sessions: number; rejects: { count: number }[] }; lastHour: { atMs: number[] } };
+  await waitFor('sessions, rejects and charts', MORNING_MS, async () => {
+    const { totals, lastHour } = await api<Overview>('/api/overview');
+    return totals.sessions > 150 && totals.rejects.length > 1 && lastHour.atMs.length > 3;
+  });
+  type Person = { id: number; redirect: boolean; own_disabled: boolean; admin_blocked: boolean };
+  const off = await waitFor('somebody who is blocked', MORNING_MS, async () => {
+    const { people } = await api<{ people: Person[] }>('/api/subscribers?q=C-10');
+    const more = await api<{ people: Person[] }>('/api/subscribers?q=C-101');
+    return [...people, ...more.people].find((one) => one.redirect || one.own_disabled || one.admin_blocked)?.id;
+  });
+  const { rows } = await api<{ rows: { subscriber_id: number }[] }>('/api/sessions');
+  const online = rows[0]!.subscriber_id;
+  const pages = {
+    overview: '/',
+    search: '/subscribers?q=C-100',
+    online: `/subscribers/${String(online)}`,
+    offline: `/subscribers/${String(off)}`,
+    sessions: '/sessions',
+    nas: '/nas',
+    pools: '/pools',
+    'set-aside': '/set-aside',
+  };
+  if (SCREENSHOTS !== undefined) await mkdir(SCREENSHOTS, { recursive: true });
+  const browser = await browserFor(t);
+  for (const width of [390, 1280])
+    for (const [colorScheme, locale] of [
+      ['light', 'en-GB'],
+      ['dark', 'ru-RU'],
+    ] as const) {
+      const context = await browser.newContext({ colorScheme, locale, viewport: { width, height: 844 } });
+      const page = await context.newPage();
+      const complaints: string[] = [];
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('request', (request) => {
+        if (!request.url().startsWith(demo.pageUrl)) complaints.push(`asked for ${request.url()}`);
+      });
+      for (const [name, path] of Object.entries(pages)) {
+        const label = `${name}, ${String(width)} px, ${colorScheme}`;
+        const answer = await page.goto(new URL(path, demo.pageUrl).href);
+        t.equal(answer?.status(), 200, label);
+        const overflow = await page.evaluate(
+          'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+        );
+        t.equal(overflow, 0, `${label}: nothing sticks out`);
+        t.equal(await page.getAttribute('html', 'lang'), locale.slice(0, 2));
+        if (SCREENSHOTS !== undefined)
+          await page.screenshot({
+            path: join(SCREENSHOTS, `${name}-${colorScheme}-${String(width)}.png`),
+            fullPage: true,
+          });
+      }
+      t.match(await page.locator('nav a').allTextContents(), locale === 'ru-RU' ? ['Обзор'] : ['Overview']);
+      t.same(complaints, [], 'no complaint of the browser, no request to elsewhere');
+      await context.close();
+    }
+
+  const page = await (await browser.newContext({ javaScriptEnabled: false, locale: 'en-GB' })).newPage();
+  await page.goto(demo.pageUrl);
+  await page.fill('input[name=q]', 'C-10008');
+  await page.click('form.search button');
+  await page.click('td a');
+  t.match(await page.textContent('.sentence'), /^O(n|ff)line/, 'search and a person, without any script');
+  t.match(await page.textContent('main'), 'C-10008');
+});
+
+t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }, async (t) => {
+  const house = await pageHouse(t);
+  const base = await house.listen();
+  const ids: number[] = [];
+  for (const text of hostileTexts) {
+    const accountId = await addAccount(house.database.pool, {
+      contract: `c ${text}`,
+      name: text,
+      phone: text,
+      address: text,
+    });
+    ids.push(await addSubscriber(house.database.pool, { accountId, login: `l ${text}`, nas_name: text }));
+  }
+  const page = await (await (await browserFor(t)).newContext({ locale: 'en-GB' })).newPage();
+  const complaints: string[] = [];
+  page.on('dialog', (dialog) => {
+    complaints.push(dialog.message());
+    void dialog.dismiss();
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(base)) complaints.push(request.url());
+  });
+  for (const [index, text] of hostileTexts.entries()) {
+    for (const path of [`/subscribers/${String(ids[index])}`, `/subscribers?q=${encodeURIComponent(`l ${text}`)}`]) {
+      await page.goto(base + path);
+      t.equal(await page.evaluate('typeof window.PWNED'), 'undefined', `${text} on ${path}`);
+    }
+    t.equal(
+      await page.inputValue('input[name=q]'),
+      `l ${text}`.replaceAll(/[\r\n]/g, ''),
+      'the field shows it as typed',
+    );
+  }
+  t.same(complaints, []);
+});
