@@ -80,6 +80,7 @@ rect.assigned { fill: var(--assigned); } rect.quarantined { fill: var(--quaranti
 .table { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
 th { text-align: left; font-weight: 500; font-size: 13px; color: var(--soft); padding: 4px 10px; border-bottom: 1px solid var(--edge); white-space: nowrap; }
+td > span, dd, h1, .sentence, .badge { unicode-bidi: isolate; }
 td { padding: 5px 10px; border-bottom: 1px solid var(--row); vertical-align: top; overflow-wrap: anywhere; min-width: 60px; }
 tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { padding-left: 0; }
