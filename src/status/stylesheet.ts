@@ -61,7 +61,7 @@ main > .table { padding: 6px 16px; background: var(--sheet); border: 1px solid v
 .note, .empty { color: var(--soft); margin: 4px 0; font-size: 13px; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(185px, 1fr)); gap: 12px; margin-bottom: 18px; }
 .card { padding: 12px 14px; background: var(--sheet); border: 1px solid var(--edge); border-radius: 10px; }
-.card h2 { font-size: 13px; font-weight: 500; color: var(--soft); margin: 0; }
+.card h2 { font-size: 13px; font-weight: 500; color: var(--soft); margin: 0; min-height: 38px; }
 .figure { margin: 2px 0 6px; font-size: 26px; font-weight: 650; font-variant-numeric: tabular-nums; min-height: 38px; }
 .chart { display: block; width: 100%; height: 56px; border-bottom: 1px solid var(--edge); }
 .chart .line { fill: none; stroke: var(--line); stroke-width: 1.6; }

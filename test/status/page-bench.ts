@@ -1,0 +1,93 @@
+/**
+ * How long pages take over many subscribers: `npx tsx test/status/page-bench.ts [subscribers]`. Enters: a number. Leaves: a table on standard output, milliseconds
+ * of the slowest of ten requests, through the page's own role. Invariant: the database is its own and is gone afterwards.
+ */
+import { pageHouse } from '../support/page.js';
+
+const subscribers = Number(process.argv[2] ?? 1_000_000);
+const ends: (() => unknown)[] = [];
+const house = await pageHouse({ teardown: (end: () => unknown) => ends.unshift(end) });
+const { pool } = house.database;
+
+async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {
+  const beganAt = performance.now();
+  const result = await work();
+  console.log(`${what}: ${((performance.now() - beganAt) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+const families = ['Иванов', 'Петрова', 'Сидоров', 'Смирнова', 'Кузнецов', 'Miller', 'Novák', 'Jansen'];
+await pool.query('SET statement_timeout = 0');
+const statements: readonly (readonly [string, string])[] = [
+  [
+    'accounts',
+    `INSERT INTO account (contract, name, phone, address)
+     SELECT 'C-' || i, (ARRAY['${families.join("','")}'])[1 + i % 8] || ' ' || (ARRAY['Анна','Олег','Eva','Jan'])[1 + i / 8 % 4],
+            '+7 9' || lpad((i * 7919 % 1000000000)::text, 9, '0'), 'ул. Улица' || i % 5000 || ' ' || i % 90
+       FROM generate_series(1, ${String(subscribers)}) i`,
+  ],
+  [
+    'subscribers',
+    `INSERT INTO subscriber (account_id, login, mac)
+     SELECT id, 'user' || id, ('02:00:' || regexp_replace(lpad(to_hex(id), 8, '0'), '(..)(..)(..)(..)', '\\1:\\2:\\3:\\4'))::macaddr FROM account`,
+  ],
+  [
+    'session keys',
+    `INSERT INTO session_key (nas_name, nas_box, acct_session_id, epoch) SELECT 'bras' || id % 20, 'box', id::text, 0 FROM subscriber WHERE id % 2 = 0`,
+  ],
+  [
+    'sessions',
+    `INSERT INTO session (id, subscriber_id, login, nas_name, nas_box, routing_domain, acct_session_id, epoch, mac, address, started_at,
+       started_exactly, last_event_at, last_received_at)
+     SELECT k.session_id, s.id, s.login, k.nas_name, 'box', 'default', k.acct_session_id, 0, s.mac, '100.64.0.0'::inet + s.id, now(), true, now(), now()
+       FROM session_key k JOIN subscriber s ON s.id = k.acct_session_id::bigint`,
+  ],
+  ['pool', `INSERT INTO pool (name) VALUES ('main')`],
+  [
+    'addresses',
+    `INSERT INTO pool_address (routing_domain, address, pool_id) SELECT 'default', '100.64.0.0'::inet + i, 1 FROM generate_series(1, ${String(subscribers)}) i`,
+  ],
+  [
+    'nas',
+    `INSERT INTO nas (name, profile, last_packet_at) SELECT 'bras' || i, 'linux', now() FROM generate_series(0, 19) i`,
+  ],
+];
+const client = await pool.connect();
+await client.query('SET statement_timeout = 0');
+for (const [what, statement] of statements) await timed(what, () => client.query({ text: statement }));
+await timed('analyze', () => client.query('VACUUM ANALYZE'));
+client.release(true);
+
+const middle = Math.floor(subscribers / 2);
+const paths = [
+  '/',
+  '/subscribers?q=user12345',
+  '/subscribers?q=user',
+  `/subscribers?q=C-${String(middle)}`,
+  '/subscribers?q=иванов',
+  '/subscribers?q=иванов анна улица77',
+  '/subscribers?q=ул',
+  '/subscribers?q=nobodyhasthis',
+  '/subscribers?q=1234567',
+  '/subscribers?q=02:00:00:00:30:39',
+  '/subscribers?q=100.64.48.57',
+  `/subscribers/${String(middle)}`,
+  `/subscribers/${String(middle)}?date=2026-11-02`,
+  '/sessions',
+  '/sessions?nas=bras7',
+  '/nas',
+  '/pools',
+];
+console.log('path, slowest of ten after the first, first (ms)');
+for (const path of paths) {
+  const times: number[] = [];
+  for (let i = 0; i < 11; i++) {
+    const beganAt = performance.now();
+    const { statusCode } = await house.get(encodeURI(path));
+    times.push(performance.now() - beganAt);
+    if (statusCode !== 200) console.log(`${path} answered ${String(statusCode)}: ${String(house.errors.at(-1))}`);
+  }
+  console.log(`${path}\t${Math.max(...times.slice(1)).toFixed(0)}\t${times[0]!.toFixed(0)}`);
+}
+for (const end of ends) await end();
+process.exit(0);
