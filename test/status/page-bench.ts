@@ -23,7 +23,7 @@ const statements: readonly (readonly [string, string])[] = [
     'accounts',
     `INSERT INTO account (contract, name, phone, address)
      SELECT 'C-' || i, (ARRAY['${families.join("','")}'])[1 + i % 8] || ' ' || (ARRAY['Анна','Олег','Eva','Jan'])[1 + i / 8 % 4],
-            '+7 9' || lpad((i * 7919 % 1000000000)::text, 9, '0'), 'ул. Улица' || i % 5000 || ' ' || i % 90
+            '+7 9' || lpad((i::bigint * 7919 % 1000000000)::text, 9, '0'), 'ул. Улица' || i % 5000 || ' ' || i % 90
        FROM generate_series(1, ${String(subscribers)}) i`,
   ],
   [
