@@ -23,7 +23,7 @@ CREATE INDEX access_attempt_login_prefix_index ON access_attempt (lower(login) t
 `;
 
 // SQL functions with a body that is parsed when they are made came with PostgreSQL 14.
-const searchForThirteen = search.replaceAll(/RETURN ((?:to_tsvector|reverse)[\s\S]*?);\n/g, "AS $$$$SELECT $1$$$$;\n");
+const searchForThirteen = search.replaceAll(/RETURN ((?:to_tsvector|reverse)[\s\S]*?);\n/g, 'AS $$$$SELECT $1$$$$;\n');
 
 const rights = `
 CREATE FUNCTION sluice_grant_page() RETURNS boolean LANGUAGE plpgsql AS $$
