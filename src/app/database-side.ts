@@ -173,7 +173,6 @@ export class DatabaseSide {
       config,
       settler: this.settler,
       log,
-      listeningSinceMs: deps.listeningSinceMs,
       isCaughtUp: () => this.applier.status.appliedSequence >= spool.syncedSequence - config.applier.batchRecords,
     });
     this.attempts = new AccessAttempts({ pool, onError });

@@ -105,11 +105,8 @@ export class SweptWorld {
   /** What the sweeper does after restarts. */
   async closeRestarted(): Promise<void> {
     for (const restart of await findRestarts(this.#pool)) {
-      const ids = await findRestarted(this.#pool, restart, 10_000);
-      await closeSessions(this.#pool, ids, 'nas-restart', {
-        heardBeforeMs: restart.eventAtMs,
-        atMs: restart.eventAtMs,
-      });
+      const found = await findRestarted(this.#pool, restart, 10_000);
+      await closeSessions(this.#pool, found, 'nas-restart', restart.eventAtMs);
       await finishRestart(this.#pool, restart);
     }
   }
