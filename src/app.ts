@@ -34,7 +34,7 @@ import { RadiusServer } from './radius/radius-server.js';
 import { Spool } from './spool/spool.js';
 import type { SpoolAlarm } from './spool/alarm.js';
 import { metricsRegistry, type Labelled } from './status/metrics.js';
-import { type Health, statusServer } from './status/server.js';
+import { type Health, openStatusServer, statusServer } from './status/server.js';
 import { classifyDatabaseError } from './store/database.js';
 import { Directory } from './store/directory.js';
 
@@ -220,7 +220,7 @@ export class Server {
       }),
     );
     const status = statusServer({ health: () => this.#health(), registry });
-    await status.listen({ host: config.status.listen.address, port: config.status.listen.port });
+    await openStatusServer(status, config.status.listen.address, config.status.listen.port);
     return status;
   }
 
