@@ -19,7 +19,7 @@ const CLOSE_DELETED = `UPDATE period p SET closed_at = greatest(now(), p.opened_
     close_reason = 'deleted' || coalesce(': ' || s.deleted_reason, '')
   FROM subscriber s
   WHERE s.id = ANY ($1::bigint[]) AND p.subscriber_id = s.id AND p.closed_at IS NULL
-    AND s.deleted AND s.released_at IS NOT NULL`;
+    AND s.deleted AND s.released_at IS NOT NULL AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
 
 const CLOSE_FOR_PLAN = `UPDATE period p SET closed_at = greatest(now(), p.opened_at), close_reason = 'plan changed'
   FROM subscriber s JOIN account a ON a.id = s.account_id
@@ -58,23 +58,41 @@ export async function subscribersOfAccounts(pool: Pool, accountIds: readonly num
 }
 
 /**
- * Whoever a crash left unsettled.
+ * Whoever a crash left unsettled, as sessions show it.
  * @param limit at most this many, so that a sweep stays short
  */
 export async function findUnsettled(pool: Pool, limit: number): Promise<number[]> {
-  const { rows } = await pool.query<{ id: number }>(
+  return find(
+    pool,
     `(SELECT s.id FROM subscriber s WHERE s.logged AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
               AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
-     UNION (SELECT s.id FROM period p JOIN subscriber s ON s.id = p.subscriber_id
-            WHERE p.closed_at IS NULL AND s.deleted AND s.released_at IS NOT NULL LIMIT $1)
+     LIMIT $1`,
+    limit,
+  );
+}
+
+/**
+ * Whose period is not as it should be: the same as `findUnsettled`, but it compares all subscribers with all open periods, which takes
+ * seconds for a million.
+ */
+export async function findUnsettledPeriods(pool: Pool, limit: number): Promise<number[]> {
+  return find(
+    pool,
+    `(SELECT s.id FROM period p JOIN subscriber s ON s.id = p.subscriber_id
+      WHERE p.closed_at IS NULL AND s.deleted AND s.released_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE NOT s.deleted
               AND NOT EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL) LIMIT $1)
      UNION (SELECT s.id FROM period p JOIN subscriber s ON s.id = p.subscriber_id JOIN account a ON a.id = s.account_id
             WHERE p.closed_at IS NULL AND NOT s.deleted AND p.plan_id IS DISTINCT FROM a.plan_id LIMIT $1)
      LIMIT $1`,
-    [limit],
+    limit,
   );
+}
+
+async function find(pool: Pool, sql: string, limit: number): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>(sql, [limit]);
   return rows.map((row) => row.id);
 }

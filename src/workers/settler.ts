@@ -5,7 +5,7 @@
  */
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { findUnsettled, settleSubscribers, subscribersOfAccounts } from '../store/settle.js';
+import { findUnsettled, findUnsettledPeriods, settleSubscribers, subscribersOfAccounts } from '../store/settle.js';
 import { Loop } from './loop.js';
 
 /** Rows locked by one transaction: short enough for billing to wait unnoticed. */
@@ -52,9 +52,15 @@ export class Settler {
     if (accountIds.length > 0) this.#loop.wake();
   }
 
-  /** Whoever a crash left unsettled. */
+  /** Whoever a crash left unsettled, as sessions show it. */
   async sweep(): Promise<boolean> {
     this.note(await findUnsettled(this.#pool, SLICE));
+    return false;
+  }
+
+  /** The same for periods: slower, so less often. */
+  async sweepPeriods(): Promise<boolean> {
+    this.note(await findUnsettledPeriods(this.#pool, SLICE));
     return false;
   }
 

@@ -33,6 +33,8 @@ const SILENCE_INTERVAL_MS = 15_000;
 /** Counting a pool of a million addresses takes a tenth of a second. */
 const STICKY_INTERVAL_MS = 10_000;
 const SETTLE_INTERVAL_MS = 30_000;
+/** What the change feed and the applier tell the settler is settled at once; this only finds what a crash forgot. */
+const PERIODS_INTERVAL_MS = 300_000;
 const RETENTION_INTERVAL_MS = 600_000;
 /** Slices of one run, so that a run ends and `stop` is heard. */
 const SLICES_PER_RUN = 100;
@@ -67,6 +69,7 @@ export class Sweeper {
       loop('sticky-addresses', STICKY_INTERVAL_MS, () => this.breakSticky()),
       loop('silence', SILENCE_INTERVAL_MS, () => this.closeSilent()),
       loop('settle', SETTLE_INTERVAL_MS, () => deps.settler.sweep()),
+      loop('settle-periods', PERIODS_INTERVAL_MS, () => deps.settler.sweepPeriods()),
       loop('retention', RETENTION_INTERVAL_MS, () => this.prune()),
     ];
   }
