@@ -27,6 +27,8 @@ import { AccountingHandler } from './handlers/accounting-request.js';
 import { ClassCookie } from './handlers/class-cookie.js';
 import { PasswordCheck } from './handlers/password-check.js';
 import type { AdmittedRequest } from './radius/admitted-request.js';
+import { Attribute } from './radius/attribute-number.js';
+import { codeName } from './radius/code.js';
 import { HashGate } from './radius/hash-gate.js';
 import type { ListenOptions } from './radius/listener.js';
 import { PapVerifier } from './radius/pap.js';
@@ -199,6 +201,7 @@ export class Server {
 
   #handle(request: AdmittedRequest): void {
     const nas = nasOf(this.#policy!, request);
+    if (this.#log.isLevelEnabled('debug')) this.#log.debug(requestLine(request, nas?.name), 'RADIUS request');
     if (nas !== undefined) {
       this.#database?.heartbeat.notePacket(nas.name, nas.profile, request.port === 'accounting', request.receivedAtMs);
     }
@@ -334,6 +337,20 @@ function* accessOutcomes(access: AccessRequestHandler | undefined): Generator<La
   for (const [outcome, counts] of Object.entries(access?.counters ?? {})) {
     for (const [reason, value] of counts as ReadonlyMap<string, number>) yield { labels: { outcome, reason }, value };
   }
+}
+
+/** What a line about a request may show: who and what, and never an attribute that can hold a password. */
+function requestLine({ packet, sourceAddress, sourcePort }: AdmittedRequest, nas: string | undefined): object {
+  return {
+    nas,
+    source: sourceAddress,
+    port: sourcePort,
+    code: codeName(packet.code),
+    identifier: packet.identifier,
+    login: packet.text(Attribute.userName),
+    acctSessionId: packet.text(Attribute.acctSessionId),
+    acctStatusType: packet.uint32(Attribute.acctStatusType),
+  };
 }
 
 function endpointText(endpoint: Endpoint): string {
