@@ -167,7 +167,8 @@ function judgeOtherOffer(session: SessionRecord, fact: SessionFact): Verdict {
 function judgeStart(session: SessionRecord, fact: SessionFact): Verdict {
   const { eventAtMs } = fact;
   if (endedByRestartBefore(session, eventAtMs)) return 'later';
-  if (fact.delayDeclared && endedByStopBefore(session, eventAtMs)) return 'later';
+  // A session whose Start and Stop are both known needs no second Start: what comes after the Stop begins another one.
+  if ((fact.delayDeclared || session.startedExactly) && endedByStopBefore(session, eventAtMs)) return 'later';
   const startUnknown = !session.startedExactly && session.sessionSeconds === 0;
   if (eventAtMs < session.startedAtMs - (startUnknown ? UNKNOWN_START_MS : START_REPEAT_MS)) return 'earlier';
   const lastSignMs = Math.max(session.lastEventAtMs, session.startedAtMs + START_REPEAT_MS);

@@ -157,6 +157,19 @@ const cases: readonly Case[] = [
     sessions: [{ from: 0, until: 'live', octets: 4 }],
   },
   {
+    name: 'a NAS without Acct-Delay-Time that uses its Acct-Session-Id again at once: Start, Stop, Start are two sessions',
+    facts: [undeclared(start({ at: 0 })), undeclared(stop({ at: 30, octets: 4 })), undeclared(start({ at: 40 }))],
+    sessions: [
+      { from: 0, until: 30, octets: 4 },
+      { from: 40, until: 'live', octets: 0 },
+    ],
+  },
+  {
+    name: 'a NAS without Acct-Delay-Time: the Start that was lost comes after the Stop, and opens nothing',
+    facts: [undeclared(stop({ at: 30, octets: 4 })), undeclared(start({ at: 0 }), 40)],
+    sessions: [{ from: 0, until: 30, octets: 4 }],
+  },
+  {
     name: 'reordered interims never lower a counter',
     facts: [
       start({ at: 0 }),
