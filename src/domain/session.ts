@@ -287,10 +287,11 @@ function provesLife(session: SessionRecord, fact: SessionFact): boolean {
 function learn(session: SessionRecord, fact: SessionFact, later: boolean): void {
   const claimed = claimedStartMs(fact);
   if (fact.status === 'start') {
-    // A Start that was late without saying so is no better than the estimate.
-    const late = session.startedExactly || fact.eventAtMs > session.startedAtMs + TOLERANCE_MS;
+    // A Start that was late without saying so is no better than the estimate; one from after the Stop tells nothing of when.
+    const afterStop = endedByStopBefore(session, fact.eventAtMs);
+    const late = afterStop || session.startedExactly || fact.eventAtMs > session.startedAtMs + TOLERANCE_MS;
     session.startedAtMs = late ? Math.min(session.startedAtMs, fact.eventAtMs) : fact.eventAtMs;
-    session.startedExactly = true;
+    if (!afterStop) session.startedExactly = true;
   } else if (claimed !== null && (!session.startedExactly || !fact.delayDeclared)) {
     // Without Acct-Delay-Time a Start is an estimate as well.
     session.startedAtMs = Math.min(session.startedAtMs, claimed);
