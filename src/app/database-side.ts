@@ -196,7 +196,10 @@ export class DatabaseSide {
     await this.heartbeat.stop();
     await quietly(this.reserve.stop());
     if (this.#name !== undefined) {
-      await quietly(endInstance(this.pool, this.#deps.config.server.instance));
+      // With facts left in the spool it counts as away, not as ended: others wait for it before they reuse an address.
+      const { spool, config } = this.#deps;
+      const finished = this.applier.status.appliedSequence >= spool.syncedSequence;
+      if (finished) await quietly(endInstance(this.pool, config.server.instance));
       this.#name.release(true);
       this.#name = undefined;
     }
