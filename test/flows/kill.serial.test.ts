@@ -55,8 +55,9 @@ async function street(t: Test, packetsPerSecond: number): Promise<Street> {
 async function settle(t: Test, { server, pool, nas }: Street, beganAt: number): Promise<void> {
   await nas.finish();
   const seconds = (performance.now() - beganAt) / 1000;
-  await applied(server.statusUrl);
+  const applyMs = await applied(server.statusUrl);
   t.comment(describeStats(nas.takeStats(), seconds));
+  t.comment(`everything applied ${(applyMs / 1000).toFixed(1)} s after the last answer`);
   t.comment(
     `${String(nas.notes.length)} sessions, ${String(nas.movedAddresses)} logins with another address than before`,
   );
