@@ -316,8 +316,7 @@ export class Server {
     if (spool?.appendable !== true) problems.push('the spool cannot be written: accounting is not acknowledged');
     if (this.#fallback) problems.push('the configuration is wrong: running with the last good one');
     if (this.#database === undefined) problems.push('the database has not been reached yet');
-    else if (!this.#database.applier.status.databaseAvailable)
-      problems.push('the database is away: facts wait in the spool');
+    else if (!this.#database.available) problems.push('the database is away: facts wait in the spool');
     if (!this.#directory.loaded) problems.push('the subscribers are not loaded yet');
     return {
       healthy: spool?.appendable === true,
