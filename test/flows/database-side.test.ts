@@ -5,9 +5,13 @@
 import t from 'tap';
 import { waitFor } from '../support/deadline.js';
 import { freshDatabase, startPrivatePostgres } from '../support/database.js';
-import { health, scrape } from '../support/scrape.js';
+import { applied, health, scrape } from '../support/scrape.js';
 import { ServerSeries } from '../support/server-series.js';
 import { TestServer } from '../support/server.js';
+import { TestNas } from '../support/test-nas.js';
+
+/** The least that `database.pool_size` may be. */
+const FEWEST = 4;
 
 t.test('a spool restored from an older copy: the server starts, and what it holds is applied again', async (t) => {
   const { pool, url } = await freshDatabase(t);
@@ -37,4 +41,12 @@ t.test('a database that goes away while no accounting comes is told, and so is i
   );
   await postgres.start();
   await waitFor('the metric to say that it is back', 20_000, async () => (await available()) === 1);
+});
+
+t.test('the fewest connections that the configuration allows are enough', async (t) => {
+  const { url } = await freshDatabase(t);
+  const server = await TestServer.start(t, { databaseUrl: url, settings: { database: { pool_size: FEWEST } } });
+  const nas = await TestNas.open(t, server);
+  t.ok(await nas.account({ status: 'start', acctSessionId: 'one', userName: 'alice' }));
+  await applied(server.statusUrl, 15_000);
 });
