@@ -2,6 +2,8 @@
  * The server and its database at odds. Holds: a spool that is an older copy than the database has seen starts all the same; a database that goes
  * away is told at once, with or without accounting.
  */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import t from 'tap';
 import { waitFor } from '../support/deadline.js';
 import { freshDatabase, startPrivatePostgres } from '../support/database.js';
@@ -49,4 +51,18 @@ t.test('the fewest connections that the configuration allows are enough', async 
   const nas = await TestNas.open(t, server);
   t.ok(await nas.account({ status: 'start', acctSessionId: 'one', userName: 'alice' }));
   await applied(server.statusUrl, 15_000);
+});
+
+t.test('a reload names every section that only a restart takes over, secrets included', async (t) => {
+  const { url } = await freshDatabase(t);
+  const server = await TestServer.start(t, { databaseUrl: url });
+  const file = join(server.confDir, 'sluice.toml');
+  const other = new URL(url);
+  other.searchParams.set('connect_timeout', '9');
+  const text = (await readFile(file, 'utf8')).replace(url, other.href);
+  await writeFile(file, `${text}\n[change_feed]\npoll_ms = 777\n\n[access_attempts]\nkeep_days = 3\n`);
+  server.signal('SIGHUP');
+  await waitFor('the reload', 10_000, () => server.logs.some((line) => line.msg === 'configuration reloaded'));
+  const named = server.logs.filter((line) => /next restart/.test(line.msg ?? '')).map((line) => line['key']);
+  t.same(named, ['database', 'changeFeed', 'accessAttempts']);
 });
