@@ -133,7 +133,7 @@ export class DatabaseSide {
       pool,
       instance,
       log,
-      syncedSequence: () => spool.syncedSequence,
+      appendedSequence: () => spool.appendedSequence,
       appliedSequence: () => this.applier.status.appliedSequence,
     });
     const loader = new DirectoryLoader(pool, directory);
