@@ -21,12 +21,15 @@ import {
 import { StatusSide } from './app/status-side.js';
 import type { Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
+import { SecretValue } from './config/secret-value.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
 import { ClassCookie } from './handlers/class-cookie.js';
 import { PasswordCheck } from './handlers/password-check.js';
 import type { AdmittedRequest } from './radius/admitted-request.js';
+import { Attribute } from './radius/attribute-number.js';
+import { codeName } from './radius/code.js';
 import { HashGate } from './radius/hash-gate.js';
 import type { ListenOptions } from './radius/listener.js';
 import { PapVerifier } from './radius/pap.js';
@@ -202,6 +205,7 @@ export class Server {
 
   #handle(request: AdmittedRequest): void {
     const nas = nasOf(this.#policy!, request);
+    if (this.#log.isLevelEnabled('debug')) this.#log.debug(requestLine(request, nas?.name), 'RADIUS request');
     if (nas !== undefined) {
       this.#database?.heartbeat.notePacket(nas.name, nas.profile, request.port === 'accounting', request.receivedAtMs);
     }
@@ -318,8 +322,7 @@ export class Server {
     if (spool?.appendable !== true) problems.push('the spool cannot be written: accounting is not acknowledged');
     if (this.#fallback) problems.push('the configuration is wrong: running with the last good one');
     if (this.#database === undefined) problems.push('the database has not been reached yet');
-    else if (!this.#database.applier.status.databaseAvailable)
-      problems.push('the database is away: facts wait in the spool');
+    else if (!this.#database.available) problems.push('the database is away: facts wait in the spool');
     if (!this.#directory.loaded) problems.push('the subscribers are not loaded yet');
     return {
       healthy: spool?.appendable === true,
@@ -341,6 +344,20 @@ function* accessOutcomes(access: AccessRequestHandler | undefined): Generator<La
   }
 }
 
+/** What a line about a request may show: who and what, and never an attribute that can hold a password. */
+function requestLine({ packet, sourceAddress, sourcePort }: AdmittedRequest, nas: string | undefined): object {
+  return {
+    nas,
+    source: sourceAddress,
+    port: sourcePort,
+    code: codeName(packet.code),
+    identifier: packet.identifier,
+    login: packet.text(Attribute.userName),
+    acctSessionId: packet.text(Attribute.acctSessionId),
+    acctStatusType: packet.uint32(Attribute.acctStatusType),
+  };
+}
+
 function endpointText(endpoint: Endpoint): string {
   return endpoint.family === 'ipv6' ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`;
 }
@@ -356,10 +373,19 @@ function needRestart(before: Policy, after: Policy): string[] {
     'addresses',
     'sessions',
     'applier',
+    'changeFeed',
     'history',
+    'accessAttempts',
   ] as const;
-  return sections.filter((section) => {
-    const text = (policy: Policy): string => JSON.stringify(policy.config[section]);
-    return text(before) !== text(after);
-  });
+  return sections.filter((section) => !isSame(before.config[section], after.config[section]));
+}
+
+/** Of two parts of a configuration; secrets look alike in every other way of comparing. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (one instanceof SecretValue || other instanceof SecretValue)
+    return one instanceof SecretValue && other instanceof SecretValue && one.equals(other);
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return one === other;
+  const entries = Object.entries(one);
+  const others = new Map(Object.entries(other));
+  return entries.length === others.size && entries.every(([key, value]) => isSame(value, others.get(key)));
 }

@@ -11,6 +11,7 @@ import type { AccountingFact, SessionFact } from '../domain/accounting-fact.js';
 import type { Resolve } from '../domain/session-batch.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
 import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
+import { SpoolPositionError } from '../spool/position.js';
 import type { Spool } from '../spool/spool.js';
 import { AccessAttempts, pruneAccessAttempts } from '../store/access-attempts.js';
 import { AddressReserve } from '../store/address-reserve.js';
@@ -74,6 +75,8 @@ export class DatabaseSide {
   readonly #url: string;
   #name: PoolClient | undefined;
   #page: PageDatabase | undefined;
+  /** Said once per outage. */
+  #feedBroken = false;
 
   /**
    * Reaches the database and starts everything.
@@ -134,7 +137,7 @@ export class DatabaseSide {
       pool,
       instance,
       log,
-      syncedSequence: () => spool.syncedSequence,
+      appendedSequence: () => spool.appendedSequence,
       appliedSequence: () => this.applier.status.appliedSequence,
     });
     const loader = new DirectoryLoader(pool, directory);
@@ -142,7 +145,7 @@ export class DatabaseSide {
       databaseUrl: url,
       instance,
       nowMs: Date.now,
-      onError,
+      onError: (error) => this.#feedFailed(error),
       pollIntervalMs: config.changeFeed.pollMs,
       retentionMs: config.changeFeed.retentionHours * 3_600_000,
       sink: {
@@ -158,6 +161,7 @@ export class DatabaseSide {
         },
         caughtUp: (databaseTimeMs, polledAtMs) => {
           directory.markCaughtUp(databaseTimeMs, polledAtMs);
+          this.#feedWorks();
           this.heartbeat.noteFeed(databaseTimeMs);
         },
       },
@@ -177,7 +181,6 @@ export class DatabaseSide {
       config,
       settler: this.settler,
       log,
-      listeningSinceMs: deps.listeningSinceMs,
       isCaughtUp: () => this.applier.status.appliedSequence >= spool.syncedSequence - config.applier.batchRecords,
     });
     this.attempts = new AccessAttempts({ pool, onError });
@@ -187,6 +190,24 @@ export class DatabaseSide {
   /** The status page's own connections; undefined until everything runs. */
   get page(): PageDatabase | undefined {
     return this.#page;
+  }
+
+  /** Whether facts go in and changes come out. The applier alone would not notice an outage while no accounting comes. */
+  get available(): boolean {
+    return this.applier.status.databaseAvailable && this.feed.status.connected;
+  }
+
+  #feedFailed(error: unknown): void {
+    this.#deps.log[this.#feedBroken ? 'debug' : 'error'](
+      { err: error },
+      'PostgreSQL does not answer: logins go on from memory, changes are seen when it is back',
+    );
+    this.#feedBroken = true;
+  }
+
+  #feedWorks(): void {
+    if (this.#feedBroken) this.#deps.log.info('PostgreSQL answers again: changes are seen');
+    this.#feedBroken = false;
   }
 
   /** Stops in the reverse order. What was acknowledged and is not applied yet stays in the spool. */
@@ -206,7 +227,10 @@ export class DatabaseSide {
     await this.heartbeat.stop();
     await quietly(this.reserve.stop());
     if (this.#name !== undefined) {
-      await quietly(endInstance(this.pool, this.#deps.config.server.instance));
+      // With facts left in the spool it counts as away, not as ended: others wait for it before they reuse an address.
+      const { spool, config } = this.#deps;
+      const finished = this.applier.status.appliedSequence >= spool.syncedSequence;
+      if (finished) await quietly(endInstance(this.pool, config.server.instance));
       this.#name.release(true);
       this.#name = undefined;
     }
@@ -260,7 +284,13 @@ export class DatabaseSide {
   async #lookAtBacklog(): Promise<BacklogScan> {
     const { spool, classCookie, onFact, log } = this.#deps;
     const position = await readPosition(this.pool, spool.uuid);
-    const scan = await scanBacklog(spool, position, (packet) => classCookie.read(packet), onFact);
+    const scanFrom = (from: typeof position): Promise<BacklogScan> =>
+      scanBacklog(spool, from, (packet) => classCookie.read(packet), onFact);
+    const scan = await scanFrom(position).catch((error: unknown) => {
+      // An older copy of the spool: the applier says so, and applies all of it.
+      if (error instanceof SpoolPositionError) return scanFrom(undefined);
+      throw error;
+    });
     if (scan.records > 0) log.info({ records: scan.records }, 'facts from before are being applied');
     return scan;
   }

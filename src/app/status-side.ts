@@ -17,7 +17,7 @@ import { readingOf, totalsOf } from '../status/overview-page.js';
 import type { Judged } from '../status/page-routes.js';
 import type { CheckPassword } from '../status/request-guard.js';
 import { SAMPLE_INTERVAL_MS, SampleRing } from '../status/sample-ring.js';
-import { statusServer } from '../status/server.js';
+import { openStatusServer, statusServer } from '../status/server.js';
 import type { Directory } from '../store/directory.js';
 import type { PageDatabase } from '../store/page-pool.js';
 import type { Policy } from './policy.js';
@@ -40,7 +40,7 @@ export class StatusSide {
   readonly #app: FastifyInstance;
   readonly #sampler: NodeJS.Timeout;
 
-  /** Opens the listener. @throws the system's error when the port is taken */
+  /** Opens the listener. @throws StatusListenError when the address cannot be had */
   static async start(deps: StatusSideDeps): Promise<StatusSide> {
     const lastHour = new SampleRing();
     const app = statusServer({
@@ -69,7 +69,7 @@ export class StatusSide {
       },
     });
     const { listen } = deps.policy().config.status;
-    await app.listen({ host: listen.address, port: listen.port });
+    await openStatusServer(app, listen.address, listen.port);
     const take = (): void => lastHour.take(Date.now(), readingOf(totalsOf(deps.measures)));
     take();
     return new StatusSide(app, setInterval(take, SAMPLE_INTERVAL_MS).unref());

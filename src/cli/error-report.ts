@@ -81,13 +81,14 @@ export async function foreseen(error: unknown): Promise<CommandError | undefined
 
 /** Classes whose message already is one line with problem and remedy. Their modules are heavy, and loaded only here. */
 async function isTypedRefusal(error: unknown): Promise<boolean> {
-  const [migrate, instances, listener, folderLock, recovery, dictionaryFile] = await Promise.all([
+  const [migrate, instances, listener, folderLock, recovery, dictionaryFile, status] = await Promise.all([
     import('../store/migrate.js'),
     import('../store/instances.js'),
     import('../radius/listener.js'),
     import('../spool/folder-lock.js'),
     import('../spool/recovery.js'),
     import('../radius/dictionary-file.js'),
+    import('../status/server.js'),
   ]);
   return [
     migrate.SchemaError,
@@ -97,6 +98,7 @@ async function isTypedRefusal(error: unknown): Promise<boolean> {
     recovery.SpoolForeignSegmentError,
     recovery.SpoolVersionError,
     dictionaryFile.DictionaryError,
+    status.StatusListenError,
   ].some((known) => error instanceof known);
 }
 

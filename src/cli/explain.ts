@@ -7,6 +7,7 @@
 import type { NasEntry } from '../config/config.js';
 import type { AccessAccept, AnswerState, Requester } from '../domain/access.js';
 import { formatIpv4Address } from '../domain/ipv4-address.js';
+import { sessionTimeoutSeconds } from '../handlers/access-reply.js';
 import { expectedAccess, ownRequester } from '../handlers/expected-access.js';
 import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
 import type { Directory } from '../store/directory.js';
@@ -198,17 +199,14 @@ function answerAttributes(
 ): AnswerAttribute[] {
   const sent = (name: string, value: string | number): AnswerAttribute => ({ name, tag: null, value, because: null });
   const own = address?.source === 'static' || address?.source === 'sticky' || address?.source === 'pool';
-  const untilMs = state === 'active' ? directory.plan(row.plan_id ?? undefined)?.validUntilMs : undefined;
-  const timeouts = [
-    profile.states[state].sessionTimeoutSeconds,
-    untilMs === undefined ? undefined : Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
-  ].filter((seconds) => seconds !== undefined);
+  const plan = directory.plan(row.plan_id ?? undefined);
+  const timeoutSeconds = sessionTimeoutSeconds(profile.states[state].sessionTimeoutSeconds, state, plan, nowMs);
   return [
     ...(own ? [sent('Framed-IP-Address', address.address ?? `one of the pool ${address.pool ?? ''}`)] : []),
     ...(own && profile.profile.sendNetmask ? [sent('Framed-IP-Netmask', '255.255.255.255')] : []),
     ...(states[state]?.attributes ?? []),
     sent('Acct-Interim-Interval', nas.interimSeconds),
-    ...(timeouts.length > 0 ? [sent('Session-Timeout', Math.min(...timeouts))] : []),
+    ...(timeoutSeconds === undefined ? [] : [sent('Session-Timeout', timeoutSeconds)]),
     sent('Class', 'signed by the server'),
   ];
 }

@@ -94,8 +94,8 @@ export function acceptReply(
   }
 }
 
-/** A plan that ends soon ends the session with it; otherwise nothing needs a timeout. */
-function sessionTimeoutSeconds(
+/** A plan that ends soon ends the session with it; otherwise nothing needs a timeout (RFC 2865 §5.27). */
+export function sessionTimeoutSeconds(
   ofState: number | undefined,
   state: AnswerState,
   plan: Plan | undefined,

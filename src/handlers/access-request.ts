@@ -28,6 +28,7 @@ import type { Offer } from '../store/offer-book.js';
 import { acceptReply, rejectReply, type ReplyContext, type ReplySubject } from './access-reply.js';
 import { RecordKind } from './accounting-record.js';
 import type { ClassCookie } from './class-cookie.js';
+import { nasBoxOf } from './nas-box.js';
 import { findIdentity, type FoundIdentity } from './identity.js';
 import type { PasswordCheck, PasswordVerdict } from './password-check.js';
 
@@ -375,11 +376,7 @@ function requesterOf(request: AdmittedRequest, nas: NasEntry): Requester {
   const mac = callingStation === undefined ? undefined : parseMacAddress(callingStation);
   return {
     nasName: nas.name,
-    nasBox:
-      packet.text(Attribute.nasIdentifier) ??
-      packet.address(Attribute.nasIpAddress) ??
-      packet.address(Attribute.nasIpv6Address) ??
-      request.sourceAddress,
+    nasBox: nasBoxOf(packet, request.sourceAddress),
     routingDomain: nas.routingDomain,
     mac: mac === ZERO_MAC_ADDRESS ? undefined : mac,
     nasPortId: packet.text(Attribute.nasPortId) ?? packet.uint32(Attribute.nasPort)?.toString(),

@@ -7,6 +7,7 @@ import type { AccountingFact, ClassEvidence, OctetCount } from '../domain/accoun
 import { parseMacAddress, ZERO_MAC_ADDRESS } from '../domain/mac-address.js';
 import { AcctStatusType, Attribute } from '../radius/attribute-number.js';
 import { type Packet, parsePacket } from '../radius/packet.js';
+import { nasBoxOf } from './nas-box.js';
 
 /** Kinds of spool records: one octet, never used again for anything else. */
 export const RecordKind = { accounting: 1, leaseEvent: 2, grant: 3 } as const;
@@ -105,11 +106,7 @@ export function accountingFact(
   const delayDeclared = declaredSeconds !== undefined && declaredSeconds <= LONGEST_DELAY_SECONDS;
   const delaySeconds = delayDeclared ? declaredSeconds : 0;
   const eventAtMs = receivedAtMs - delaySeconds * 1000;
-  const nasBox =
-    packet.text(Attribute.nasIdentifier) ??
-    packet.address(Attribute.nasIpAddress) ??
-    packet.address(Attribute.nasIpv6Address) ??
-    record.sourceAddress;
+  const nasBox = nasBoxOf(packet, record.sourceAddress);
   if (status === 'on' || status === 'off') {
     // The delay is cut to whole seconds. A repeated restart must not come to lie after a session that began since.
     const restartAtMs = delaySeconds > 0 ? eventAtMs - 1000 : eventAtMs;

@@ -36,7 +36,34 @@ const MAX_PARAMETER_CHARACTERS = 64;
 /** Pages in the making at once; the next one is told to come again. */
 const MAX_PAGES_IN_HAND = 32;
 
-/** The listener is not open yet: `listen` opens it, `close` ends it. */
+/** The status listener cannot have its address. */
+export class StatusListenError extends Error {
+  override readonly name = 'StatusListenError';
+
+  constructor(host: string, port: number, code: string, cause: unknown) {
+    const place = host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`;
+    super(
+      `the status listener cannot listen on ${place} (${code}): set status.listen in sluice.toml to a free address, or stop the program that has it`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Opens the listener.
+ *
+ * @throws StatusListenError when the address cannot be had
+ */
+export async function openStatusServer(app: FastifyInstance, host: string, port: number): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new StatusListenError(host, port, code, error);
+  }
+}
+
+/** The listener is not open yet: `openStatusServer` opens it, `close` ends it. */
 export function statusServer(deps: StatusDeps): FastifyInstance {
   const app = fastify({
     logger: false,

@@ -6,6 +6,7 @@
  */
 import type { Pool } from 'pg';
 import { lockInstanceName } from './instances.js';
+import { forgetInstance } from './reserve-rows.js';
 
 /** What became of the wish to forget. */
 export type ForgetOutcome =
@@ -20,13 +21,10 @@ export async function forgetStoppedInstance(pool: Pool, name: string): Promise<F
   try {
     if (!(await lockInstanceName(client, name))) return { ok: false, reason: 'running' };
     await client.query('BEGIN');
-    const freed = await client.query(
-      `UPDATE pool_address SET state = 'free', instance = NULL, since = now() WHERE state = 'reserved' AND instance = $1`,
-      [name],
-    );
+    const freedAddresses = await forgetInstance(client, name);
     await client.query(`DELETE FROM instance WHERE name = $1`, [name]);
     await client.query('COMMIT');
-    return { ok: true, freedAddresses: freed.rowCount ?? 0 };
+    return { ok: true, freedAddresses };
   } finally {
     // The lock lives as long as the connection, so the connection ends here, and an open transaction with it.
     client.release(true);

@@ -186,10 +186,16 @@ class FolderSource implements Knex.MigrationSource<string> {
   }
 }
 
+/** knex puts the statement in front of the server's own words, and a migration is one long statement. */
+function withoutStatement(message: string): string {
+  const at = message.lastIndexOf(' - ');
+  return at < 0 ? message : message.slice(at + 3);
+}
+
 function migrationError(name: string, error: unknown): SchemaError {
   if (error instanceof SchemaError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const problem = error instanceof pg.DatabaseError || error instanceof Error ? error.message : String(error);
+  const problem = error instanceof Error ? withoutStatement(error.message) : String(error);
   if (NAME_TAKEN.has(code)) {
     return new SchemaError(
       'foreign-objects',
@@ -232,6 +238,8 @@ export async function migrate(
       },
       pool: { min: 0, max: 1 },
       acquireConnectionTimeout: CONNECT_TIMEOUT_MS,
+      // What goes wrong is thrown to the caller, who tells it once, in one line.
+      log: { warn: () => undefined, error: () => undefined, deprecate: () => undefined, debug: () => undefined },
       migrations: { tableName: MIGRATION_TABLE, migrationSource: new FolderSource(directory) },
     });
     try {

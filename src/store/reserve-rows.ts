@@ -2,7 +2,7 @@
 // Invariant: an address is in the reserve of one instance at most, because taking it is one UPDATE of rows locked with
 // SKIP LOCKED; what is given back is only what the caller still holds.
 
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { formatIpv4Address } from '../domain/ipv4-address.js';
 
 export interface ReserveWant {
@@ -85,7 +85,7 @@ export async function returnFromReserve(
  *
  * @returns how many addresses became free
  */
-export async function forgetInstance(pool: Pool, instance: string): Promise<number> {
+export async function forgetInstance(pool: Pool | PoolClient, instance: string): Promise<number> {
   const result = await pool.query(
     `UPDATE pool_address SET state = 'free', instance = NULL, since = now() WHERE state = 'reserved' AND instance = $1`,
     [instance],

@@ -12,10 +12,12 @@ import { withTransaction } from './database.js';
 
 /**
  * Before this instant every instance has seen every change and applied every fact. An instance that stopped in order, or was not heard of
- * for longer than the outage horizon, offers nothing and does not count.
+ * for longer than the outage horizon, offers nothing and does not count. As SQL; $1 is that horizon in hours. It offers by its own clock and by
+ * its last poll, we judge by its last heartbeat: hence ten minutes more. Whoever claims to have seen the future wrote before the clock was set
+ * back, and counts as having seen nothing until it speaks again.
  */
-const CAUGHT_UP = `(SELECT coalesce(min(caught_up_at), now()) FROM instance
-  WHERE stopped_at IS NULL AND heartbeat_at > now() - make_interval(hours => $1::int))`;
+export const CAUGHT_UP = `(SELECT coalesce(min(CASE WHEN caught_up_at > now() THEN 'epoch' ELSE caught_up_at END), now()) FROM instance
+  WHERE stopped_at IS NULL AND heartbeat_at > now() - make_interval(hours => $1::int, mins => 10))`;
 
 /** Offers whose session never began go back, and stay their owner's for next time. */
 export async function expireOffers(pool: Pool, horizonHours: number, limit: number): Promise<number> {
@@ -67,52 +69,11 @@ export async function breakSticky(pool: Pool, limit: number): Promise<number> {
   return result.rowCount ?? 0;
 }
 
-export interface SilenceRules {
-  readonly suspectIntervals: number;
-  readonly silenceIntervals: number;
-  readonly nasSilenceIntervals: number;
-  /** Nobody is silent before we have listened ourselves, ms since 1970. */
-  readonly listeningSinceMs: number;
-}
-
-/** A NAS that asks for updates more often than this is measured against this, s: the shortest that RFC 2869 §5.16 allows. */
-const SHORTEST_INTERVAL_SECONDS = 60;
-
-/**
- * Sessions that have been silent for some intervals of their box, while the box itself speaks. The interval is the one that the box really
- * uses: the median of the last gaps of its sessions. The silence of a whole box is an outage, and finds nobody.
- */
-const SILENT = `WITH measured AS (
-    SELECT nas_name, nas_box, max(last_received_at) AS heard_at,
-      greatest(percentile_disc(0.5) WITHIN GROUP (ORDER BY interim_seconds), ${SHORTEST_INTERVAL_SECONDS}) AS seconds
-    FROM session WHERE interim_count > 0 AND interim_seconds IS NOT NULL GROUP BY nas_name, nas_box)
-  SELECT s.id, s.last_event_at FROM session s
-  JOIN measured m ON m.nas_name = s.nas_name AND m.nas_box = s.nas_box
-  LEFT JOIN nas n ON n.name = s.nas_name
-  WHERE s.interim_count > 0
-    AND greatest(s.last_received_at, to_timestamp($1::float8 / 1000.0)) < now() - make_interval(secs => $2 * m.seconds)
-    AND greatest(m.heard_at, n.last_accounting_at) > now() - make_interval(secs => $3 * m.seconds)`;
-
-/** Marks the silent as suspect; a sign of life clears it when it is applied. */
-export async function markSuspects(pool: Pool, rules: SilenceRules, limit: number): Promise<number> {
-  const result = await pool.query(
-    `UPDATE session SET suspect = true WHERE id IN (SELECT id FROM (${SILENT} AND NOT s.suspect LIMIT $4) AS silent) AND NOT suspect`,
-    [rules.listeningSinceMs, rules.suspectIntervals, rules.nasSilenceIntervals, limit],
-  );
-  return result.rowCount ?? 0;
-}
-
-/** @returns the sessions to close and when each was last heard of, ms since 1970 */
-export async function findSilent(
-  pool: Pool,
-  rules: SilenceRules,
-  limit: number,
-): Promise<{ id: number; lastEventAtMs: number }[]> {
-  const { rows } = await pool.query<{ id: number; at: number }>(
-    `SELECT id, (extract(epoch FROM last_event_at) * 1000)::bigint AS at FROM (${SILENT} LIMIT $4) AS silent`,
-    [rules.listeningSinceMs, rules.silenceIntervals, rules.nasSilenceIntervals, limit],
-  );
-  return rows.map((row) => ({ id: row.id, lastEventAtMs: row.at }));
+/** A session as it was when it was found; one that has changed since is left alone. */
+export interface FoundSession {
+  readonly id: number;
+  readonly lastEventAtMs: number;
+  readonly lastReceivedAtMs: number;
 }
 
 /** Restarts whose sessions are not all closed yet. */
@@ -131,13 +92,15 @@ export async function findRestarted(
   pool: Pool,
   restart: { readonly nasName: string; readonly nasBox: string; readonly eventAtMs: number },
   limit: number,
-): Promise<number[]> {
-  const { rows } = await pool.query<{ id: number }>(
-    `SELECT id FROM session WHERE nas_name = $1 AND nas_box = $2
+): Promise<FoundSession[]> {
+  const { rows } = await pool.query<{ id: number; event_ms: number; received_ms: number }>(
+    `SELECT id, (extract(epoch FROM last_event_at) * 1000)::bigint AS event_ms,
+       (extract(epoch FROM last_received_at) * 1000)::bigint AS received_ms
+     FROM session WHERE nas_name = $1 AND nas_box = $2
        AND started_at < to_timestamp($3::float8 / 1000.0) AND last_event_at < to_timestamp($3::float8 / 1000.0) LIMIT $4`,
     [restart.nasName, restart.nasBox, restart.eventAtMs, limit],
   );
-  return rows.map((row) => row.id);
+  return rows.map((row) => ({ id: row.id, lastEventAtMs: row.event_ms, lastReceivedAtMs: row.received_ms }));
 }
 
 export async function finishRestart(
@@ -153,22 +116,28 @@ export async function finishRestart(
 
 /**
  * Closes sessions without a Stop, if they are as they were when they were found.
- * @param heardBeforeMs a session with a later sign of life is left alone
+ * @param atMs when they ended, ms since 1970
  * @returns subscribers to settle, and how many sessions were closed
  */
 export async function closeSessions(
   pool: Pool,
-  ids: readonly number[],
+  found: readonly FoundSession[],
   cause: SyntheticCause,
-  end: { readonly heardBeforeMs: number; readonly atMs: number | 'last-event' },
+  atMs: number | 'last-event',
 ): Promise<{ subscriberIds: number[]; closed: number }> {
   return withTransaction(pool, async (client) => {
-    const world = await loadWorldOfSessions(client, ids);
-    const wanted = new Set(ids);
-    const ending = world.sessions.filter((s) => wanted.has(s.id!) && s.lastEventAtMs < end.heardBeforeMs);
+    const world = await loadWorldOfSessions(
+      client,
+      found.map(({ id }) => id),
+    );
+    const before = new Map(found.map((session) => [session.id, session]));
+    const ending = world.sessions.filter((session) => {
+      const one = before.get(session.id!);
+      return one?.lastEventAtMs === session.lastEventAtMs && one.lastReceivedAtMs === session.lastReceivedAtMs;
+    });
     const outcome = foldEnds(
       world,
-      ending.map((session) => ({ session, cause, atMs: end.atMs === 'last-event' ? session.lastEventAtMs : end.atMs })),
+      ending.map((session) => ({ session, cause, atMs: atMs === 'last-event' ? session.lastEventAtMs : atMs })),
     );
     return { subscriberIds: await saveOutcome(client, outcome, null), closed: ending.length };
   });

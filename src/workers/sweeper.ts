@@ -6,7 +6,9 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
+import { BoxWatch, silenceLimits } from '../domain/silence.js';
 import { lockSweeper } from '../store/instances.js';
+import { findSilent, markSuspects, readBoxSounds, readCaughtUpMs } from '../store/silence.js';
 import {
   breakSticky,
   closeSessions,
@@ -14,13 +16,11 @@ import {
   expireOffers,
   findRestarted,
   findRestarts,
-  findSilent,
   finishRestart,
-  markSuspects,
+  type FoundSession,
   prune,
   type Retention,
   rollPartitions,
-  type SilenceRules,
 } from '../store/sweeps.js';
 import { Loop } from './loop.js';
 import type { Settler } from './settler.js';
@@ -30,7 +30,11 @@ const SLICE = 500;
 const ADDRESS_INTERVAL_MS = 500;
 const RESTART_INTERVAL_MS = 2000;
 const SILENCE_INTERVAL_MS = 15_000;
+/** Counting a pool of a million addresses takes a tenth of a second. */
+const STICKY_INTERVAL_MS = 10_000;
 const SETTLE_INTERVAL_MS = 30_000;
+/** What the change feed and the applier tell the settler is settled at once; this only finds what a crash forgot. */
+const PERIODS_INTERVAL_MS = 300_000;
 const RETENTION_INTERVAL_MS = 600_000;
 /** Slices of one run, so that a run ends and `stop` is heard. */
 const SLICES_PER_RUN = 100;
@@ -40,8 +44,8 @@ export interface SweeperDeps {
   readonly config: Pick<Config, 'sessions' | 'addresses' | 'history' | 'changeFeed'>;
   readonly settler: Settler;
   readonly log: Logger;
-  /** Since when this process listens, ms since 1970. */
-  readonly listeningSinceMs: number;
+  /** Our clock, ms since 1970. */
+  readonly nowMs?: () => number;
   /** Whether this instance has applied what it acknowledged: silence is judged only then. */
   readonly isCaughtUp: () => boolean;
 }
@@ -50,6 +54,7 @@ export class Sweeper {
   readonly #deps: SweeperDeps;
   readonly #loops: readonly Loop[];
   readonly #restarts: Loop;
+  readonly #boxes = new BoxWatch();
   #leader: PoolClient | undefined;
   #electing: Promise<boolean> | undefined;
 
@@ -61,8 +66,10 @@ export class Sweeper {
     this.#loops = [
       this.#restarts,
       loop('addresses', ADDRESS_INTERVAL_MS, () => this.sweepAddresses()),
+      loop('sticky-addresses', STICKY_INTERVAL_MS, () => this.breakSticky()),
       loop('silence', SILENCE_INTERVAL_MS, () => this.closeSilent()),
       loop('settle', SETTLE_INTERVAL_MS, () => deps.settler.sweep()),
+      loop('settle-periods', PERIODS_INTERVAL_MS, () => deps.settler.sweepPeriods()),
       loop('retention', RETENTION_INTERVAL_MS, () => this.prune()),
     ];
   }
@@ -87,12 +94,12 @@ export class Sweeper {
     const restarts = await findRestarts(this.#deps.pool);
     for (const restart of restarts) {
       for (let slice = 0; slice < SLICES_PER_RUN; slice++) {
-        const ids = await findRestarted(this.#deps.pool, restart, SLICE);
-        if (ids.length === 0) {
+        const found = await findRestarted(this.#deps.pool, restart, SLICE);
+        if (found.length === 0) {
           await finishRestart(this.#deps.pool, restart);
           break;
         }
-        const { closed } = await this.#close(ids, 'nas-restart', restart.eventAtMs, restart.eventAtMs);
+        const { closed } = await this.#close(found, 'nas-restart', restart.eventAtMs);
         // All of the slice is in the hands of an applier at this moment: the next round looks again.
         if (closed === 0) return false;
       }
@@ -100,20 +107,18 @@ export class Sweeper {
     return restarts.length > 0;
   }
 
+  /** Judges by their silence the sessions of boxes that speak; each call is one look at the boxes. */
   async closeSilent(): Promise<boolean> {
-    if (!this.#deps.isCaughtUp()) return false;
-    const { sessions } = this.#deps.config;
-    const rules: SilenceRules = { ...sessions, listeningSinceMs: this.#deps.listeningSinceMs };
-    await markSuspects(this.#deps.pool, rules, SLICE * 10);
-    const silent = await findSilent(this.#deps.pool, rules, SLICE);
+    const { pool, config, isCaughtUp, nowMs = Date.now } = this.#deps;
+    if (!isCaughtUp()) return false;
+    const { suspectIntervals, silenceIntervals, nasSilenceIntervals } = config.sessions;
+    const now = nowMs();
+    const knownUntilMs = Math.min(now, await readCaughtUpMs(pool, config.addresses.outageHorizonHours));
+    const boxes = this.#boxes.look(await readBoxSounds(pool), now, nasSilenceIntervals);
+    await markSuspects(pool, silenceLimits(boxes, suspectIntervals, knownUntilMs), SLICE * 10);
+    const silent = await findSilent(pool, silenceLimits(boxes, silenceIntervals, knownUntilMs), SLICE);
     if (silent.length === 0) return false;
-    const latestMs = Math.max(...silent.map((s) => s.lastEventAtMs));
-    const { closed } = await this.#close(
-      silent.map((s) => s.id),
-      'silence',
-      latestMs + 1,
-      'last-event',
-    );
+    const { closed } = await this.#close(silent, 'silence', 'last-event');
     return closed === SLICE;
   }
 
@@ -121,8 +126,11 @@ export class Sweeper {
     const { pool, config } = this.#deps;
     const hours = config.addresses.outageHorizonHours;
     const freed = (await expireOffers(pool, hours, SLICE)) + (await endQuarantine(pool, hours, SLICE));
-    await breakSticky(pool, SLICE);
     return freed >= SLICE;
+  }
+
+  async breakSticky(): Promise<boolean> {
+    return (await breakSticky(this.#deps.pool, SLICE)) >= SLICE;
   }
 
   async prune(): Promise<boolean> {
@@ -139,12 +147,11 @@ export class Sweeper {
   }
 
   async #close(
-    ids: readonly number[],
+    found: readonly FoundSession[],
     cause: 'nas-restart' | 'silence',
-    heardBeforeMs: number,
     atMs: number | 'last-event',
   ): Promise<{ closed: number }> {
-    const { subscriberIds, closed } = await closeSessions(this.#deps.pool, ids, cause, { heardBeforeMs, atMs });
+    const { subscriberIds, closed } = await closeSessions(this.#deps.pool, found, cause, atMs);
     this.#deps.settler.note(subscriberIds);
     return { closed };
   }

@@ -80,8 +80,8 @@ t.test('explain says what the server answers, in every state', async (t) => {
     ],
     [
       ['own_disabled=true', 'reason=on holiday'],
-      { answer: 'accept', answer_state: 'own_disabled' },
-      /into the state own_disabled \(on holiday\)/u,
+      { answer: 'reject', reason: 'own-disabled' },
+      /is rejected: .*\(on holiday\)$/u,
     ],
     [
       ['admin_blocked=true', 'reason=fraud'],

@@ -53,12 +53,7 @@ const rows: readonly [profile: string, state: ProfileState, rate: PlanRate | und
     ['mikrotik-ppp', 'active', upOnly, framedUser + ppp + rateLimit('10000k/0')],
     ['mikrotik-ppp', 'active', undefined, framedUser + ppp],
     ['mikrotik-ppp', 'redirect', home, framedUser + ppp + addressList('sluice-redirect') + rateLimit('1000k/1000k')],
-    [
-      'mikrotik-ppp',
-      'own_disabled',
-      home,
-      framedUser + ppp + addressList('sluice-own-disabled') + rateLimit('1000k/1000k'),
-    ],
+    ['mikrotik-ppp', 'own_disabled', home, 'reject'],
     ['mikrotik-ppp', 'admin_blocked', home, 'reject'],
     ['mikrotik-ppp', 'unknown', undefined, 'reject'],
     // accel-ppp: down first, kbit/s, no suffix.
@@ -83,7 +78,7 @@ const rows: readonly [profile: string, state: ProfileState, rate: PlanRate | und
     ['cisco-isg', 'active', upOnly, framedUser + ppp + accountInfo('QU;10000000;1875000;3750000')],
     ['cisco-isg', 'active', undefined, framedUser + ppp],
     ['cisco-isg', 'redirect', home, framedUser + ppp + accountInfo('ASLUICE_REDIRECT')],
-    ['cisco-isg', 'own_disabled', home, framedUser + ppp + accountInfo('ASLUICE_OWN_DISABLED')],
+    ['cisco-isg', 'own_disabled', home, 'reject'],
     ['cisco-isg', 'admin_blocked', home, 'reject'],
     ['cisco-isg', 'unknown', undefined, 'reject'],
     // WISPr: bit/s as 32-bit numbers.
@@ -92,7 +87,7 @@ const rows: readonly [profile: string, state: ProfileState, rate: PlanRate | und
     ['linux', 'active', downOnly, framedUser + ppp + wispr(undefined, 50_000_000)],
     ['linux', 'active', undefined, framedUser + ppp],
     ['linux', 'redirect', home, framedUser + ppp + filterId('sluice-redirect') + wispr(1_000_000, 1_000_000)],
-    ['linux', 'own_disabled', home, framedUser + ppp + filterId('sluice-own-disabled') + wispr(1_000_000, 1_000_000)],
+    ['linux', 'own_disabled', home, 'reject'],
     ['linux', 'admin_blocked', home, 'reject'],
     ['linux', 'unknown', undefined, 'reject'],
   ];

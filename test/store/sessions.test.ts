@@ -175,7 +175,8 @@ t.test('silence closes synthetically, a newer interim undoes it, with the hold',
     resolve,
   );
   const { id } = (await one<{ id: number }>(pool, 'SELECT id FROM session'))!;
-  const { closed } = await closeSessions(pool, [id], 'silence', { heardBeforeMs: T0 + 400_000, atMs: 'last-event' });
+  const found = { id, lastEventAtMs: T0 + 300_000, lastReceivedAtMs: T0 + 300_000 };
+  const { closed } = await closeSessions(pool, [found], 'silence', 'last-event');
   t.equal(closed, 1);
   t.match(await one(pool, 'SELECT * FROM pool_address WHERE address = $1', ['100.64.0.1']), { state: 'quarantined' });
   await applyFacts(pool, [fact('interim', { at: 1500, sessionSeconds: 1500, octets: 7 })], resolve);

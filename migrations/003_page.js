@@ -1,4 +1,4 @@
-// What the read-only page needs. Enters: the schema of 001. Leaves: indexes for searching people by the beginnings of words, and
+// What the read-only page needs. Enters: the schema of 002. Leaves: indexes for searching people by the beginnings of words, and
 // the rights of the role `sluice_page`. Invariants: nothing that the release before uses has changed; the role can read what the
 // page shows and nothing else, passwords least of all. Frozen once landed.
 
