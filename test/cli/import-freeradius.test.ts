@@ -98,9 +98,10 @@ const people: FreeradiusRows = {
     ['bob', 'Mikrotik-Rate-Limit', ':=', '5M/20M 10M/40M'],
     ['frank', 'Framed-Pool', ':=', 'vip'],
   ],
-  groupCheck: [['home', 'Simultaneous-Use', ':=', '1']],
+  groupCheck: [['home', 'Simultaneous-Use', '=', '1']],
   groupReply: [
-    ['home', 'Mikrotik-Rate-Limit', ':=', '10M/50M'],
+    // `=` gives way to what the user himself has; `:=` would not.
+    ['home', 'Mikrotik-Rate-Limit', '=', '10M/50M'],
     ['home', 'Framed-Pool', ':=', 'main'],
     ['home', 'Service-Type', '=', 'Framed-User'],
     ['other', 'WISPr-Bandwidth-Max-Down', ':=', '8000000'],
@@ -130,11 +131,11 @@ t.test('users of the tables become subscribers, groups become plans', async (t) 
     static_address: '100.64.9.9',
     mac: '02:00:00:00:00:0a',
     associate_pppoe_mac: true,
-    password_form: 'SEALED',
+    password_form: 'sealed',
     admin_blocked: false,
   });
   t.match(await plan(house, 'home'), { rate_down_bps: 50e6, rate_up_bps: 10e6, pool: 'main', session_limit: 1 });
-  t.match(await show(house, 'bob'), { plan: 'home 20M/5M x3', password_form: 'NT', static_address: null });
+  t.match(await show(house, 'bob'), { plan: 'home 20M/5M x3', password_form: 'nt', static_address: null });
   t.match(await plan(house, 'home 20M/5M x3'), {
     rate_down_bps: 20e6,
     rate_up_bps: 5e6,
@@ -147,7 +148,7 @@ t.test('users of the tables become subscribers, groups become plans', async (t) 
     admin_blocked: true,
     admin_blocked_reason: /^FreeRADIUS: expired on 2026-11-01/,
   });
-  t.match(await show(house, 'frank'), { plan: 'other', pool: 'vip', password_form: 'SSHA' });
+  t.match(await show(house, 'frank'), { plan: 'other', pool: 'vip', password_form: 'ssha' });
   t.match(await plan(house, 'other'), { rate_down_bps: 8e6, rate_up_bps: null, session_limit: 64 });
 });
 
