@@ -52,21 +52,63 @@ const digest = (algorithm: string, password: string, salt: string) =>
   Buffer.concat([createHash(algorithm).update(password).update(salt).digest(), Buffer.from(salt)]);
 
 const kinds: readonly Kind[] = [
-  { what: 'PAP, static address', check: clear, reply: (i) => [['Framed-IP-Address', ':=', address(80, i)]], groups: ['home'] },
-  { what: 'PAP, static address, online', check: clear, reply: (i) => [['Framed-IP-Address', ':=', address(80, i)]], groups: ['home'], isOnline: true },
+  {
+    what: 'PAP, static address',
+    check: clear,
+    reply: (i) => [['Framed-IP-Address', ':=', address(80, i)]],
+    groups: ['home'],
+  },
+  {
+    what: 'PAP, static address, online',
+    check: clear,
+    reply: (i) => [['Framed-IP-Address', ':=', address(80, i)]],
+    groups: ['home'],
+    isOnline: true,
+  },
   { what: 'CHAP', check: clear, groups: ['home'], request: (password) => ({ password, method: 'chap' }) },
-  { what: 'MS-CHAPv2 on an NT hash', check: (p) => [['NT-Password', ':=', ntPasswordHash(p).toString('hex')]], groups: ['home'], request: (password) => ({ password, method: 'mschap2' }) },
+  {
+    what: 'MS-CHAPv2 on an NT hash',
+    check: (p) => [['NT-Password', ':=', ntPasswordHash(p).toString('hex')]],
+    groups: ['home'],
+    request: (password) => ({ password, method: 'mschap2' }),
+  },
   { what: 'a wrong password', check: clear, groups: ['home'], request: () => ({ password: 'something else' }) },
   { what: 'Auth-Type := Reject', check: (p) => [...clear(p), ['Auth-Type', ':=', 'Reject']], groups: ['home'] },
   { what: 'a group that rejects', check: clear, groups: ['disabled'] },
   { what: 'expired', check: (p) => [...clear(p), ['Expiration', ':=', '01 Jan 2020 00:00:00']], groups: ['home'] },
   { what: 'bound to his MAC', check: (p, mac) => [...clear(p), ['Calling-Station-Id', '==', mac]], groups: ['home'] },
-  { what: 'bound to another MAC', check: (p) => [...clear(p), ['Calling-Station-Id', '==', '02-FF-FF-FF-FF-FF']], groups: ['home'] },
-  { what: 'SSHA', check: (p) => [['SSHA-Password', ':=', digest('sha1', p, 'salt').toString('base64')]], groups: ['home'] },
-  { what: 'SMD5 in hexadecimal', check: (p) => [['SMD5-Password', ':=', digest('md5', p, 'salt').toString('hex')]], groups: ['home'] },
-  { what: 'Password-With-Header', check: (p) => [['Password-With-Header', ':=', `{md5}${digest('md5', p, '').toString('base64')}`]], groups: ['home'] },
-  { what: 'a rate of his own before that of the group', check: clear, reply: () => [['Mikrotik-Rate-Limit', ':=', '7M/9M']], groups: ['home'] },
-  { what: 'a group whose := overrides his own rate', check: clear, reply: () => [['Mikrotik-Rate-Limit', ':=', '7M/9M']], groups: ['strict'] },
+  {
+    what: 'bound to another MAC',
+    check: (p) => [...clear(p), ['Calling-Station-Id', '==', '02-FF-FF-FF-FF-FF']],
+    groups: ['home'],
+  },
+  {
+    what: 'SSHA',
+    check: (p) => [['SSHA-Password', ':=', digest('sha1', p, 'salt').toString('base64')]],
+    groups: ['home'],
+  },
+  {
+    what: 'SMD5 in hexadecimal',
+    check: (p) => [['SMD5-Password', ':=', digest('md5', p, 'salt').toString('hex')]],
+    groups: ['home'],
+  },
+  {
+    what: 'Password-With-Header',
+    check: (p) => [['Password-With-Header', ':=', `{md5}${digest('md5', p, '').toString('base64')}`]],
+    groups: ['home'],
+  },
+  {
+    what: 'a rate of his own before that of the group',
+    check: clear,
+    reply: () => [['Mikrotik-Rate-Limit', ':=', '7M/9M']],
+    groups: ['home'],
+  },
+  {
+    what: 'a group whose := overrides his own rate',
+    check: clear,
+    reply: () => [['Mikrotik-Rate-Limit', ':=', '7M/9M']],
+    groups: ['strict'],
+  },
   { what: 'two groups, the first falls through', check: clear, groups: ['through', 'home'] },
   { what: 'two groups, the first does not', check: clear, groups: ['strict', 'timed'] },
   { what: 'Fall-Through = No of his own', check: clear, reply: () => [['Fall-Through', '=', 'No']], groups: ['home'] },
@@ -76,7 +118,18 @@ const kinds: readonly Kind[] = [
   { what: 'a pool, online', check: clear, groups: ['pooled'], isOnline: true },
   { what: 'a rate in the words of WISPr', check: clear, groups: ['wispr'] },
   { what: 'Session-Timeout', check: clear, groups: ['timed'] },
-  { what: 'crypt with SHA-512', check: () => [['Crypt-Password', ':=', '$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/']], groups: ['home'], request: () => ({ password: 'password' }) },
+  {
+    what: 'crypt with SHA-512',
+    check: () => [
+      [
+        'Crypt-Password',
+        ':=',
+        '$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/',
+      ],
+    ],
+    groups: ['home'],
+    request: () => ({ password: 'password' }),
+  },
 ];
 
 const groupReply: readonly FreeradiusItem[] = [
@@ -94,22 +147,60 @@ const groupReply: readonly FreeradiusItem[] = [
 ];
 
 /** Every difference, and why it is right. Each row has to be met at least once, or it is out of date. */
-const differences: readonly { readonly attribute: string; readonly only: 'FreeRADIUS' | 'Sluice' | 'other value'; readonly why: string; readonly of?: RegExp }[] = [
-  { attribute: 'decision', only: 'other value', of: /^crypt with SHA-512$/, why: 'crypt(3) has no stored form but bcrypt: the report of the import names it, and the user needs a new password' },
-  { attribute: 'Message-Authenticator', only: 'Sluice', why: 'FreeRADIUS 3.2.1 is older than the answer to BlastRADIUS' },
+const differences: readonly {
+  readonly attribute: string;
+  readonly only: 'FreeRADIUS' | 'Sluice' | 'other value';
+  readonly why: string;
+  readonly of?: RegExp;
+}[] = [
+  {
+    attribute: 'decision',
+    only: 'other value',
+    of: /^crypt with SHA-512$/,
+    why: 'crypt(3) has no stored form but bcrypt: the report of the import names it, and the user needs a new password',
+  },
+  {
+    attribute: 'Message-Authenticator',
+    only: 'Sluice',
+    why: 'FreeRADIUS 3.2.1 is older than the answer to BlastRADIUS',
+  },
   { attribute: 'Class', only: 'Sluice', why: 'tells accounting whose session it is' },
   { attribute: 'Acct-Interim-Interval', only: 'Sluice', why: 'comes from the NAS entry for everybody' },
   { attribute: 'Service-Type', only: 'Sluice', why: 'comes from the profile for everybody' },
   { attribute: 'Framed-Protocol', only: 'Sluice', why: 'comes from the profile for everybody' },
   { attribute: 'Framed-Pool', only: 'FreeRADIUS', of: /^a pool/, why: 'the address comes from our pool of that name' },
-  { attribute: 'Framed-IP-Address', only: 'Sluice', of: /^a pool/, why: 'the address comes from our pool of that name' },
-  { attribute: 'WISPr-Bandwidth-Max-Down', only: 'FreeRADIUS', of: /WISPr/, why: 'the profile says the rate in the words of the NAS' },
-  { attribute: 'WISPr-Bandwidth-Max-Up', only: 'FreeRADIUS', of: /WISPr/, why: 'the profile says the rate in the words of the NAS' },
-  { attribute: 'Mikrotik-Rate-Limit', only: 'Sluice', of: /WISPr/, why: 'the profile says the rate in the words of the NAS' },
-  { attribute: 'Session-Timeout', only: 'FreeRADIUS', of: /^Session-Timeout$/, why: 'no counterpart of a subscriber or plan: reported' },
+  {
+    attribute: 'Framed-IP-Address',
+    only: 'Sluice',
+    of: /^a pool/,
+    why: 'the address comes from our pool of that name',
+  },
+  {
+    attribute: 'WISPr-Bandwidth-Max-Down',
+    only: 'FreeRADIUS',
+    of: /WISPr/,
+    why: 'the profile says the rate in the words of the NAS',
+  },
+  {
+    attribute: 'WISPr-Bandwidth-Max-Up',
+    only: 'FreeRADIUS',
+    of: /WISPr/,
+    why: 'the profile says the rate in the words of the NAS',
+  },
+  {
+    attribute: 'Mikrotik-Rate-Limit',
+    only: 'Sluice',
+    of: /WISPr/,
+    why: 'the profile says the rate in the words of the NAS',
+  },
+  {
+    attribute: 'Session-Timeout',
+    only: 'FreeRADIUS',
+    of: /^Session-Timeout$/,
+    why: 'no counterpart of a subscriber or plan: reported',
+  },
   { attribute: 'Reply-Message', only: 'Sluice', why: 'a Reject says in a few words why' },
   { attribute: 'Reply-Message', only: 'FreeRADIUS', of: /^expired$/, why: 'the words of the expiration module' },
-
 ];
 
 interface Answer {
@@ -131,7 +222,11 @@ function sameValue(name: string, one: string, other: string): boolean {
   return ratesOf(one) === ratesOf(other);
 }
 
-async function askAll(port: number, secret: string, requests: readonly Omit<AccessRequestOptions, 'secret'>[]): Promise<Answer[]> {
+async function askAll(
+  port: number,
+  secret: string,
+  requests: readonly Omit<AccessRequestOptions, 'secret'>[],
+): Promise<Answer[]> {
   const shared = new SharedSecret(secret);
   const client = await RadiusClient.open(port);
   const answers: Answer[] = [];
@@ -143,7 +238,8 @@ async function askAll(port: number, secret: string, requests: readonly Omit<Acce
       const bytes = await client.request(request.bytes, { timeoutMs: 3_000, attempts: 5 });
       const parsed = bytes === undefined ? undefined : parsePacket(bytes);
       if (parsed?.ok !== true) throw new Error(`no answer for ${String(requests[at]!.userName)}`);
-      if (!shared.responseAuthenticatorMatches(parsed.packet, request.authenticator)) throw new Error('a forged answer');
+      if (!shared.responseAuthenticatorMatches(parsed.packet, request.authenticator))
+        throw new Error('a forged answer');
       answers[at] = {
         decision: parsed.packet.code === Code.accessAccept ? 'accept' : 'reject',
         attributes: new Map(decodeAttributes(dictionary, parsed.packet).map(({ name, text }) => [name, text])),
@@ -169,9 +265,15 @@ t.test('10,000 users of FreeRADIUS, imported', { skip, timeout: 300_000 }, async
   const foreign = await freshDatabase(t, { migrated: false });
   await createFreeradiusTables(foreign.pool);
   await insertFreeradiusRows(foreign.pool, {
-    check: people.flatMap(({ kind, login, password, mac }) => kind.check(password, mac).map((item) => [login, ...item] as const)),
-    reply: people.flatMap(({ kind, login, index }) => (kind.reply?.(index) ?? []).map((item) => [login, ...item] as const)),
-    groups: people.flatMap(({ kind, login }) => (kind.groups ?? []).map((group, at) => [login, group, at + 1] as const)),
+    check: people.flatMap(({ kind, login, password, mac }) =>
+      kind.check(password, mac).map((item) => [login, ...item] as const),
+    ),
+    reply: people.flatMap(({ kind, login, index }) =>
+      (kind.reply?.(index) ?? []).map((item) => [login, ...item] as const),
+    ),
+    groups: people.flatMap(({ kind, login }) =>
+      (kind.groups ?? []).map((group, at) => [login, group, at + 1] as const),
+    ),
     groupCheck: [['disabled', 'Auth-Type', ':=', 'Reject']],
     groupReply,
   });
@@ -196,7 +298,12 @@ t.test('10,000 users of FreeRADIUS, imported', { skip, timeout: 300_000 }, async
   t.equal((await sluice('pool', 'add', 'main', '100.64.0.0/17')).code, 0);
   const imported = await sluice('import', 'freeradius', '--database', foreign.url, '--json');
   t.equal(imported.code, 0, imported.stderr);
-  const report = imported.json<{ users: object; sessions: object; seconds: number; no_counterpart: { attribute: string }[] }>();
+  const report = imported.json<{
+    users: object;
+    sessions: object;
+    seconds: number;
+    no_counterpart: { attribute: string }[];
+  }>();
   t.match(report.users, { read: USERS, added: USERS, errors: 0 });
   t.match(report.sessions, { read: sessions.length, added: sessions.length, errors: 0 });
   t.same(new Set(report.no_counterpart.map((item) => item.attribute)), new Set(['Session-Timeout', 'Crypt-Password']));
@@ -219,7 +326,9 @@ t.test('10,000 users of FreeRADIUS, imported', { skip, timeout: 300_000 }, async
     const met = new Set<object>();
     const unexplained = new Map<string, string>();
     const judge = (what: string, attribute: string, only: 'FreeRADIUS' | 'Sluice' | 'other value', example: string) => {
-      const row = differences.find((one) => one.attribute === attribute && one.only === only && (one.of?.test(what) ?? true));
+      const row = differences.find(
+        (one) => one.attribute === attribute && one.only === only && (one.of?.test(what) ?? true),
+      );
       if (row !== undefined) met.add(row);
       else unexplained.set(`${what}: ${attribute}: ${only}`, example);
     };
@@ -238,7 +347,11 @@ t.test('10,000 users of FreeRADIUS, imported', { skip, timeout: 300_000 }, async
       }
     }
     t.same(Object.fromEntries(unexplained), {}, 'every difference is in the table');
-    t.same(differences.filter((row) => !met.has(row)), [], 'every row of the table is met');
+    t.same(
+      differences.filter((row) => !met.has(row)),
+      [],
+      'every row of the table is met',
+    );
     const accepted = ours.filter((answer) => answer.decision === 'accept').length;
     t.ok(accepted > USERS / 2 && accepted < USERS, `${String(accepted)} are accepted`);
   });
@@ -249,7 +362,8 @@ t.test('10,000 users of FreeRADIUS, imported', { skip, timeout: 300_000 }, async
     for (const [at, { login, kind }] of people.entries()) {
       const given = ours[at]!.attributes.get('Framed-IP-Address');
       if (given === undefined) continue;
-      if (owner.get(given) !== undefined && owner.get(given) !== login) t.fail(`${given} of ${owner.get(given)!} is offered to ${login}`);
+      if (owner.get(given) !== undefined && owner.get(given) !== login)
+        t.fail(`${given} of ${owner.get(given)!} is offered to ${login}`);
       if (offered.has(given)) t.fail(`${given} is offered to ${login} and ${offered.get(given)!}`);
       offered.set(given, login);
       if (kind.isOnline === true) t.equal(owner.get(given), login, 'whoever is online keeps his address');
@@ -287,7 +401,9 @@ t.test('10,000 users of FreeRADIUS, imported', { skip, timeout: 300_000 }, async
       [session.login],
     );
     t.same(used.rows, [{ input_octets: 500, output_octets: 500 }], 'only what was used since the import counts here');
-    const held = await database.pool.query('SELECT FROM assignment WHERE address = $1 AND ended_at IS NULL', [session.address]);
+    const held = await database.pool.query('SELECT FROM assignment WHERE address = $1 AND ended_at IS NULL', [
+      session.address,
+    ]);
     t.equal(held.rows.length, 0, 'and its address is let go');
   });
 });
