@@ -9,7 +9,7 @@ import { freshDatabase } from '../support/database.js';
 import type { FreshDatabase } from '../support/database.js';
 import { createFreeradiusTables, insertFreeradiusRows, insertOpenSessions } from '../support/freeradius-tables.js';
 import type { FreeradiusRows, OpenRow } from '../support/freeradius-tables.js';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { commandHouse } from './command-line.js';
 import type { CommandHouse } from './command-line.js';
@@ -380,6 +380,25 @@ DEFAULT Auth-Type := Reject
   t.match(await show(house, 'gina'), { static_address: '100.64.3.3', admin_blocked: true, plan: 'DEFAULT' });
   t.match(await show(house, 'henry'), { admin_blocked: false, plan: 'freeradius' });
   t.match(report.no_counterpart, [{ attribute: 'Huntgroup-Name', place: 'check', why: /not applied/ }]);
+});
+
+t.test('the commands of docs/migration.md work as they are written there', async (t) => {
+  const house = await freeradiusHouse(t, people, [
+    { acctSessionId: 's1', login: 'alice', nas: '10.0.0.2', address: '100.64.9.9', startedAtMs: Date.now() - 60_000 },
+  ]);
+  await house.done(['pool', 'add', 'vip', '10.99.0.0/24']);
+  const text = await readFile(new URL('../../docs/migration.md', import.meta.url), 'utf8');
+  const commands = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap((block) => block[1]!.trim().split('\n'));
+  t.ok(commands.length >= 6, 'there are some');
+  for (const command of commands) {
+    const [program, ...argv] = command.split(' ');
+    t.equal(program, 'sluice');
+    const placed = argv.map((arg) => (arg === 'conf/freeradius.url' ? join(house.confDir, 'freeradius.url') : arg));
+    const { code, stderr } = await house.run(placed);
+    t.equal(code, 0, `${command}\n${stderr}`);
+  }
+  const { rows } = await house.database.pool.query('SELECT login, nas_name, nas_box FROM session');
+  t.same(rows, [{ login: 'alice', nas_name: 'bras1', nas_box: 'bras1' }]);
 });
 
 for (const [what, argv, problem] of [

@@ -200,7 +200,6 @@ const differences: readonly {
     why: 'no counterpart of a subscriber or plan: reported',
   },
   { attribute: 'Reply-Message', only: 'Sluice', why: 'a Reject says in a few words why' },
-  { attribute: 'Reply-Message', only: 'FreeRADIUS', of: /^expired$/, why: 'the words of the expiration module' },
 ];
 
 interface Answer {

@@ -15,6 +15,9 @@ import { freeUdpPort } from './free-port.js';
 /** Where Debian keeps its queries for PostgreSQL. */
 const stockQueries = '/etc/freeradius/3.0/mods-config/sql/main/postgresql/queries.conf';
 
+/** What Debian lets through into a Reject. */
+const stockRejectFilter = '/etc/freeradius/3.0/mods-config/attr_filter/access_reject';
+
 /** A start takes a second; a loaded machine more, ms. */
 const readyTimeoutMs = 30_000;
 
@@ -93,7 +96,12 @@ client loopback {
   secret = "${secret}"
   require_message_authenticator = no
 }
+instantiate {
+  expr
+}
 modules {
+  expr {
+  }
   pap {
     normalise = yes
   }
@@ -103,6 +111,10 @@ modules {
     use_mppe = yes
   }
   expiration {
+  }
+  attr_filter attr_filter.access_reject {
+    key = "%{User-Name}"
+    filename = ${stockRejectFilter}
   }
   sql {
     dialect = "postgresql"
@@ -120,6 +132,7 @@ modules {
     authreply_table = "radreply"
     groupreply_table = "radgroupreply"
     usergroup_table = "radusergroup"
+    client_table = "nas"
     read_groups = yes
     group_attribute = "SQL-Group"
     pool {
@@ -131,7 +144,7 @@ modules {
       lifetime = 0
       idle_timeout = 60
     }
-    \$INCLUDE ${stockQueries}
+    $INCLUDE ${stockQueries}
   }
 }
 server default {
@@ -146,6 +159,11 @@ server default {
     sql
     expiration
     pap
+  }
+  post-auth {
+    Post-Auth-Type REJECT {
+      attr_filter.access_reject
+    }
   }
   authenticate {
     Auth-Type PAP {
