@@ -20,7 +20,7 @@ import { writeWithoutTheBad } from '../store/subscriber-import.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { Progress } from './command-io.js';
-import type { FreeradiusImportOptions } from './import-freeradius.js';
+import type { FreeradiusImportOptions } from './import-freeradius-options.js';
 import { ImportReport } from './import-freeradius-report.js';
 import { NasFinder, SessionImport } from './import-freeradius-sessions.js';
 import { usersOfDatabase, usersOfFile } from './import-freeradius-source.js';

@@ -14,7 +14,7 @@ import { openAccountingFacts } from '../domain/freeradius-accounting.js';
 import type { AccountingNas, OpenAccounting } from '../domain/freeradius-accounting.js';
 import { loginOf, macOf } from '../nas/identity.js';
 import { knownBoxes, subscribersNamed, writeSessions } from '../store/freeradius-import.js';
-import type { FreeradiusImportOptions } from './import-freeradius.js';
+import type { FreeradiusImportOptions } from './import-freeradius-options.js';
 import type { ImportReport } from './import-freeradius-report.js';
 
 /** Updates this soon after the Start are the Start itself, ms. */

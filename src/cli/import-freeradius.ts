@@ -9,21 +9,7 @@ import { largestSessionLimit } from '../domain/freeradius-mapping.js';
 import { parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { UsageError } from './command-error.js';
-
-/** What was asked for. */
-export interface FreeradiusImportOptions {
-  readonly source:
-    { readonly kind: 'database'; readonly url: string } | { readonly kind: 'users'; readonly file: string };
-  readonly dryRun: boolean;
-  readonly withSessions: boolean;
-  /** Names of NAS entries whose sessions are taken; empty: all. */
-  readonly sessionsOf: readonly string[];
-  /** NAS-Identifier by NAS-IP-Address, for NASes that send one. */
-  readonly identifiers: ReadonlyMap<string, string>;
-  readonly defaultSessionLimit: number;
-  readonly staleHours: number;
-  readonly withoutPools: boolean;
-}
+import type { FreeradiusImportOptions } from './import-freeradius-options.js';
 
 interface TypedOptions {
   readonly database?: string;
