@@ -12,6 +12,7 @@ import { exitCode } from './command-error.js';
 import type { CommandIo } from './command-io.js';
 import { registerConfigCommands } from './config-commands.js';
 import { registerExplainCommand } from './explain-command.js';
+import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIpCommands } from './ip-commands.js';
 import { registerPasswdCommand } from './passwd-command.js';
@@ -86,6 +87,7 @@ export function buildProgram(context: CommandContext): Command {
   registerSetAsideCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
+  registerImportCommands(program, context);
   return program;
 }
 

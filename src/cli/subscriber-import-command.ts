@@ -7,10 +7,6 @@
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Pool } from 'pg';
-import { equalSecrets } from '../radius/constant-time.js';
-import { parseStoredPassword, sealPassword } from '../radius/stored-password.js';
-import type { SealKeys } from '../radius/stored-password.js';
-import { storedPasswordKeyId } from '../domain/seal-key-id.js';
 import { loadCatalogueIds } from '../store/catalogue.js';
 import type { ImportRow } from '../store/import-columns.js';
 import type { ImportPasswords } from '../store/import-plan.js';
@@ -24,6 +20,7 @@ import type { CsvLine } from './csv-lines.js';
 import { count } from './display.js';
 import { meaningOfDatabaseError } from './error-report.js';
 import { CellReader } from './import-cells.js';
+import { SealingPasswords, noPasswords } from './import-passwords.js';
 import { printable } from './printable.js';
 
 /** The options of `subscriber import`, as typed. */
@@ -186,10 +183,9 @@ class ImportRun {
 
   private unreadablePassword(row: ImportRow): string | undefined {
     const text = row.values.get('password');
-    if (typeof text !== 'string' || !isStoredForm(text)) return undefined;
-    const parsed = parseStoredPassword(text, this.sealKeys);
-    if (parsed.ok) return undefined;
-    return `password begins like a stored form and is none (${parsed.reason}); write {CLEAR} before a cleartext`;
+    const reason = typeof text === 'string' ? this.sealing?.unreadable(text) : undefined;
+    if (reason === undefined) return undefined;
+    return `password begins like a stored form and is none (${reason}); write {CLEAR} before a cleartext`;
   }
 
   private refuse(line: number, login: string | null, error: string): undefined {
@@ -209,23 +205,12 @@ class ImportRun {
     );
   }
 
-  private sealKeys: SealKeys = new Map();
+  private sealing: SealingPasswords | undefined;
 
   private async passwords(): Promise<ImportPasswords> {
     const { radius } = await this.context.config();
-    const key = radius.passwordKey.octets();
-    this.sealKeys = new Map([[storedPasswordKeyId, key]]);
-    return {
-      matches: (stored, given) => {
-        return sameText(stored, given) || sameCleartext(stored, given, this.sealKeys);
-      },
-      store: (given) => {
-        if (!isStoredForm(given)) return sealPassword(given, storedPasswordKeyId, key);
-        const parsed = parseStoredPassword(given, this.sealKeys);
-        const clear = parsed.ok && parsed.stored.form === 'cleartext' && !/^\{SEALED\}/iu.test(given);
-        return clear ? sealPassword(parsed.stored.password.toString('utf8'), storedPasswordKeyId, key) : given;
-      },
-    };
+    this.sealing = new SealingPasswords(radius.passwordKey.octets());
+    return this.sealing;
   }
 
   /** Prints errors and summary; an import with errors ends in exit code 1. */
@@ -273,27 +258,8 @@ async function* withFirst(
   yield* rest;
 }
 
-const noPasswords: ImportPasswords = {
-  matches: sameText,
-  store: (given) => given,
-};
-
-function isStoredForm(text: string): boolean {
-  return text.startsWith('{') || text.startsWith('$2');
-}
-
-function sameText(one: string, other: string): boolean {
-  return equalSecrets(Buffer.from(one, 'utf8'), Buffer.from(other, 'utf8'));
-}
-
-function sameCleartext(stored: string, given: string, keys: SealKeys): boolean {
-  const one = parseStoredPassword(stored, keys);
-  const other = parseStoredPassword(isStoredForm(given) ? given : `{CLEAR}${given}`, keys);
-  if (!one.ok || one.stored.form !== 'cleartext' || !other.ok || other.stored.form !== 'cleartext') return false;
-  return equalSecrets(other.stored.password, one.stored.password);
-}
-
-function describeFault(fault: ImportFault): string {
+/** What is wrong with a row that was not written. */
+export function describeFault(fault: ImportFault): string {
   if ('refused' in fault) {
     const meaning = meaningOfDatabaseError(fault.refused);
     return meaning === undefined

@@ -90,8 +90,8 @@ export async function importAsOne(
   }
 }
 
-/** Writes rows; when the database refuses, halves them until the refused ones stand alone. */
-async function writeWithoutTheBad(
+/** Writes rows in the caller's transaction; when the database refuses, halves them until the refused ones stand alone. */
+export async function writeWithoutTheBad(
   client: PoolClient,
   settings: ImportSettings,
   rows: readonly ImportRow[],
