@@ -1,0 +1,51 @@
+/**
+ * `decode`, `radtest`, `trace`, `backup`, `completion`: which options there are.
+ *
+ * Enters: what was typed. Leaves: calls of the files that do the work.
+ * Invariant: nothing heavy is loaded before the command is chosen.
+ */
+import type { Command } from 'commander';
+import type { CommandContext } from './command-context.js';
+import type { DecodeOptions } from './decode.js';
+import type { RadtestOptions } from './radtest.js';
+
+/** Adds the tools. */
+export function registerToolCommands(program: Command, context: CommandContext): void {
+  program
+    .command('decode [input]')
+    .description('show RADIUS packets as text: of octets in hex, of a capture (pcap, pcapng), or of standard input (-)')
+    .option('--secret-file <file>', 'say whether the signatures are right; the secret is the first line of the file')
+    .action(async (input: string | undefined, options: DecodeOptions) => {
+      const { decodePackets } = await import('./decode.js');
+      await decodePackets(context, input, options);
+    });
+  registerRadtest(program, context);
+}
+
+function registerRadtest(program: Command, context: CommandContext): void {
+  program
+    .command('radtest <login>')
+    .description('ask a RADIUS server as a NAS would; exit code 0: accepted, 1: rejected, 3: no answer')
+    .option('--server <host:port>', 'whom to ask (default: this configuration over loopback)')
+    .option('--method <method>', 'pap, chap, mschap or mschapv2 (default: pap)')
+    .option('--secret-file <file>', 'its first line is the secret (default over loopback: that of nas.d)')
+    .option('--password-stdin', 'read the password from standard input instead of asking for it')
+    .option('--no-password', 'send none, as for a subscriber who is known by MAC')
+    .option('--nas-identifier <text>', 'who asks (default: radtest)')
+    .option('--nas-ip-address <address>', 'NAS-IP-Address')
+    .option('--nas-port-id <text>', 'NAS-Port-Id')
+    .option('--calling-station <mac>', 'Calling-Station-Id: the device')
+    .option('--called-station <text>', 'Called-Station-Id')
+    .option('--framed-address <address>', 'Framed-IP-Address: the address of the session')
+    .option('--accounting <kind>', 'send an Accounting-Request instead: start, interim or stop')
+    .option('--session-id <text>', 'Acct-Session-Id (default: made of the login)')
+    .option('--session-time <seconds>', 'Acct-Session-Time')
+    .option('--input-octets <octets>', 'from the subscriber, as the NAS counts')
+    .option('--output-octets <octets>', 'to the subscriber')
+    .option('--timeout <seconds>', 'wait for each attempt (default: 3)')
+    .option('--attempts <number>', 'times that the request is sent (default: 3)')
+    .action(async (login: string, options: RadtestOptions) => {
+      const { radtest } = await import('./radtest.js');
+      await radtest(context, login, options);
+    });
+}
