@@ -19,12 +19,15 @@ import {
   type PolicyFolders,
   standardDictionary,
 } from './app/policy.js';
+import { TraceHub } from './app/trace-hub.js';
+import { TraceSocket } from './app/trace-socket.js';
 import type { Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
 import { ClassCookie } from './handlers/class-cookie.js';
+import { findIdentity } from './handlers/identity.js';
 import { PasswordCheck } from './handlers/password-check.js';
 import type { AdmittedRequest } from './radius/admitted-request.js';
 import { Attribute } from './radius/attribute-number.js';
@@ -37,6 +40,7 @@ import { Spool } from './spool/spool.js';
 import type { SpoolAlarm } from './spool/alarm.js';
 import { metricsRegistry, type Labelled } from './status/metrics.js';
 import { type Health, openStatusServer, statusServer } from './status/server.js';
+import { traceSocketPath } from './status/trace-protocol.js';
 import { classifyDatabaseError } from './store/database.js';
 import { Directory } from './store/directory.js';
 
@@ -69,6 +73,13 @@ export class Server {
   readonly #dictionary = standardDictionary();
   readonly #directory = new Directory();
   readonly #notes = new LiveSessionNotes(this.#directory, (nasName) => this.#rulesOf(nasName));
+  readonly #trace = new TraceHub({
+    dictionary: this.#dictionary,
+    subscriberOf: (request) => this.#subscriberOf(request),
+    nasNameOf: (request) => nasOf(this.#policy!, request)?.name,
+    nowMs: Date.now,
+  });
+  #traceSocket: TraceSocket | undefined;
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
   #policy: Policy | undefined;
@@ -112,6 +123,7 @@ export class Server {
       onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
+    await this.#openTraceSocket();
     this.#status = await this.#serveStatus(policy);
     this.#log.info(
       {
@@ -155,6 +167,7 @@ export class Server {
     await this.#radius?.stop(DRAIN_MS);
     await this.#reaching;
     await this.#database?.stop();
+    await this.#traceSocket?.close();
     await this.#spool?.close();
     await this.#status?.close();
     this.#log.info('stopped');
@@ -194,6 +207,7 @@ export class Server {
       rejectJitterMs: radius.rejectJitterMs,
       maxHeldRejects: radius.maxDelayedRejects,
       maxInHand: radius.maxPendingRequests,
+      observer: this.#trace,
     });
     await server.start();
     return server;
@@ -205,9 +219,34 @@ export class Server {
     if (nas !== undefined) {
       this.#database?.heartbeat.notePacket(nas.name, nas.profile, request.port === 'accounting', request.receivedAtMs);
     }
+    this.#trace.arrived(request);
     if (request.port === 'accounting') this.#accounting!.handle(request);
     else if (this.#access === undefined) request.discard('not-loaded');
     else this.#access.handle(request);
+  }
+
+  /** Serving goes on without it: tracing is for people, and they are told when they ask. */
+  async #openTraceSocket(): Promise<void> {
+    const path = traceSocketPath(this.#folders.dataDir);
+    try {
+      this.#traceSocket = await TraceSocket.open(path, this.#trace);
+    } catch (error) {
+      this.#log.warn({ err: error, path }, 'the socket for sluice trace cannot be opened');
+    }
+  }
+
+  /** Whom the handlers would find: only asked while somebody traces. */
+  #subscriberOf(request: AdmittedRequest): { login: string; mac: string | undefined } | undefined {
+    const nas = nasOf(this.#policy!, request);
+    const profile = nas && this.#policy!.profiles.get(nas.profile);
+    if (profile === undefined) return undefined;
+    const { packet } = request;
+    const identity = findIdentity(this.#directory, profile.profile, {
+      userName: packet.text(Attribute.userName),
+      callingStation: packet.text(Attribute.callingStationId),
+      framedAddress: packet.uint32(Attribute.framedIpAddress),
+    });
+    return identity.found === 'one' ? identity.subscriber : undefined;
   }
 
   async #serveStatus({ config }: Policy): Promise<FastifyInstance> {
@@ -281,6 +320,7 @@ export class Server {
         attempts: side.attempts,
         nowMs: Date.now,
         onError: (error) => this.#log.error({ err: error }, 'an Access-Request could not be handled'),
+        onDecided: this.#trace.decided,
       },
       this.#accessSettings(this.#policy!),
     );

@@ -21,7 +21,7 @@ import { Attribute } from '../radius/attribute-number.js';
 import { Code } from '../radius/code.js';
 import { ReplyBuilder, replyFits } from '../radius/reply.js';
 import type { Spool } from '../spool/spool.js';
-import type { AccessAttempts } from '../store/access-attempts.js';
+import type { AccessAttempt, AccessAttempts } from '../store/access-attempts.js';
 import { randomOfferId, type AddressReserve } from '../store/address-reserve.js';
 import type { Directory } from '../store/directory.js';
 import type { Offer } from '../store/offer-book.js';
@@ -56,6 +56,8 @@ export interface AccessDeps {
   readonly nowMs: () => number;
   /** A fault of the program; the request in hand got no answer. */
   readonly onError: (error: unknown) => void;
+  /** Told of each decision about a request that names somebody, beside `attempts`; quick, and never throws. */
+  readonly onDecided?: (request: AdmittedRequest, attempt: AccessAttempt) => void;
 }
 
 /** Answers by what became of a request; the labels of a metric. */
@@ -343,7 +345,7 @@ export class AccessRequestHandler {
   ): void {
     const { request, requester, nas, userName, identity } = pending;
     const known = subject?.subscriber ?? (identity.found === 'one' ? identity.subscriber : undefined);
-    this.#deps.attempts.note({
+    const attempt: AccessAttempt = {
       atMs: request.receivedAtMs,
       login: userName,
       mac: requester.mac,
@@ -353,7 +355,9 @@ export class AccessRequestHandler {
       outcome,
       reason,
       address,
-    });
+    };
+    this.#deps.attempts.note(attempt);
+    this.#deps.onDecided?.(request, attempt);
   }
 }
 

@@ -3,16 +3,29 @@
 // Invariant: every datagram ends as an admitted request, a repeated reply or a counted drop; nothing a sender does stops the
 // service or grows it without bound; after `stop` no handler is called.
 
-import { admit, type RadiusPort, type SourceTable } from './admission.js';
+import { admit, type RadiusPort, type SourceGroup, type SourceTable } from './admission.js';
 import { AdmittedRequest, type RequestOwner } from './admitted-request.js';
 import { Code } from './code.js';
 import { DelayedReplies, systemTimers, type Timers } from './delayed-reply.js';
 import { DropLedger, type DropCount, type DropListener } from './drop-ledger.js';
 import { DuplicateTable } from './duplicate-table.js';
 import { UdpListener, type ListenOptions } from './listener.js';
+import type { Packet } from './packet.js';
 
 /** Requests in hand at once; more means that answers would come after the NAS gave up. */
 export const defaultMaxInHand = 20_000;
+
+/** Sees what passes, for tracing. It is called on the way of every packet: it is quick and never throws. */
+export interface RadiusObserver {
+  /** A reply leaves for the first time. */
+  sent(request: AdmittedRequest, bytes: Buffer): void;
+  /** A request gets no answer. */
+  discarded(request: AdmittedRequest, reason: string): void;
+  /** A retransmission; `reply` is what it got, undefined while its first try is in hand. */
+  repeated(packet: Packet, group: SourceGroup, address: string, port: number, reply: Buffer | undefined): void;
+  /** A datagram that was dropped before it became a request: nothing that it says is proven. */
+  refused(datagram: Buffer, reason: string, group: SourceGroup | undefined, address: string, port: number): void;
+}
 
 /** Options of a RadiusServer. */
 export interface RadiusServerOptions {
@@ -34,6 +47,7 @@ export interface RadiusServerOptions {
   readonly rejectJitterMs?: number;
   readonly maxHeldRejects?: number;
   readonly maxInHand?: number;
+  readonly observer?: RadiusObserver;
 }
 
 /** Counters of a running server. */
@@ -161,6 +175,7 @@ export class RadiusServer implements RequestOwner {
   discarded(request: AdmittedRequest, reason: string): void {
     this.#duplicates.forget(request.duplicateEntry);
     this.#drops.drop(reason, request.group.name, request.sourceAddress);
+    this.#options.observer?.discarded(request, reason);
     this.#checkIdle();
   }
 
@@ -183,11 +198,13 @@ export class RadiusServer implements RequestOwner {
     const admission = admit(this.#options.sources, port, datagram, address);
     if (!admission.ok) {
       this.#drops.drop(admission.reason, admission.group?.name, address);
+      this.#options.observer?.refused(datagram, admission.reason, admission.group, address, sourcePort);
       return;
     }
     const { packet, group } = admission;
     const known = this.#duplicates.find(socket, address, sourcePort, packet);
     if (known !== undefined) {
+      this.#options.observer?.repeated(packet, group, address, sourcePort, known.reply);
       if (known.reply === undefined) {
         this.#drops.drop('duplicate-in-hand', group.name, address);
       } else {
@@ -197,7 +214,9 @@ export class RadiusServer implements RequestOwner {
       return;
     }
     if (this.#draining || this.#duplicates.inHand >= this.#maxInHand) {
-      this.#drops.drop(this.#draining ? 'draining' : 'overloaded', group.name, address);
+      const reason = this.#draining ? 'draining' : 'overloaded';
+      this.#drops.drop(reason, group.name, address);
+      this.#options.observer?.refused(datagram, reason, group, address, sourcePort);
       return;
     }
     this.#admitted++;
@@ -227,6 +246,7 @@ export class RadiusServer implements RequestOwner {
     request.listener.send(bytes, request.sourceAddress, request.sourcePort);
     const code = bytes[0]!;
     this.#sentByCode.set(code, (this.#sentByCode.get(code) ?? 0) + 1);
+    this.#options.observer?.sent(request, bytes);
     this.#checkIdle();
   }
 
