@@ -6,8 +6,10 @@
  */
 import type { Command } from 'commander';
 import type { CommandContext } from './command-context.js';
+import { UsageError } from './command-error.js';
 import type { DecodeOptions } from './decode.js';
 import type { RadtestOptions } from './radtest.js';
+import type { TraceOptions } from './trace.js';
 
 /** Adds the tools. */
 export function registerToolCommands(program: Command, context: CommandContext): void {
@@ -20,6 +22,30 @@ export function registerToolCommands(program: Command, context: CommandContext):
       await decodePackets(context, input, options);
     });
   registerRadtest(program, context);
+  program
+    .command('trace <login|mac>')
+    .description('show live what arrives of a subscriber, what is decided and why, what is answered; Ctrl-C ends it')
+    .option('--count <number>', 'end after that many events')
+    .action(async (whom: string, options: TraceOptions) => {
+      const { traceSubscriber } = await import('./trace.js');
+      await traceSubscriber(context, whom, options);
+    });
+  program
+    .command('backup <folder>')
+    .description('write the database, the configuration and the secrets into a new folder, and say how to restore them')
+    .action(async (folder: string) => {
+      const { backup } = await import('./backup.js');
+      await backup(context, folder);
+    });
+  program
+    .command('completion <shell>')
+    .description('print what makes bash or zsh complete commands: source <(sluice completion bash)')
+    .action(async (shell: string) => {
+      const { completionScript, shells } = await import('./completion.js');
+      const known = shells.find((one) => one === shell);
+      if (known === undefined) throw new UsageError(`there is no completion for '${shell}'`, 'write bash or zsh');
+      await context.print(completionScript(program, known).trimEnd());
+    });
 }
 
 function registerRadtest(program: Command, context: CommandContext): void {
