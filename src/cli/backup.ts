@@ -8,7 +8,7 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, cp, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, join, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { databaseAddress } from '../store/database-address.js';
 import type { DatabaseAddress } from '../store/database-address.js';
@@ -35,6 +35,7 @@ export async function backup(context: CommandContext, folder: string): Promise<v
   const searchPath = context.io.environment['PATH'] ?? '';
   const program = await newestPgDump(searchPath);
   if (program === undefined || program.major < address.major) throw noPgDump(context, address.major, program);
+  refuseWithin(target, [context.confDir, join(context.dataDir, 'secrets')]);
   await makeFolder(target, partial);
   context.remark(`dumping the database with ${program.path}`);
   await dump(program.path, searchPath, address, join(partial, 'sluice.dump'));
@@ -52,6 +53,13 @@ export async function backup(context: CommandContext, folder: string): Promise<v
     return;
   }
   for (const line of steps) await context.print(printable(line));
+}
+
+// A folder cannot be copied into itself.
+function refuseWithin(target: string, copied: readonly string[]): void {
+  const around = copied.find((folder) => `${target}${sep}`.startsWith(`${folder}${sep}`));
+  if (around !== undefined)
+    throw new CommandError(`${target} is below ${around}, which it would copy`, 'name a folder elsewhere');
 }
 
 async function makeFolder(target: string, partial: string): Promise<void> {
