@@ -23,6 +23,7 @@ import { TraceHub } from './app/trace-hub.js';
 import { TraceSocket } from './app/trace-socket.js';
 import type { Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
+import { SecretValue } from './config/secret-value.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
@@ -356,8 +357,7 @@ export class Server {
     if (spool?.appendable !== true) problems.push('the spool cannot be written: accounting is not acknowledged');
     if (this.#fallback) problems.push('the configuration is wrong: running with the last good one');
     if (this.#database === undefined) problems.push('the database has not been reached yet');
-    else if (!this.#database.applier.status.databaseAvailable)
-      problems.push('the database is away: facts wait in the spool');
+    else if (!this.#database.available) problems.push('the database is away: facts wait in the spool');
     if (!this.#directory.loaded) problems.push('the subscribers are not loaded yet');
     return {
       healthy: spool?.appendable === true,
@@ -408,10 +408,19 @@ function needRestart(before: Policy, after: Policy): string[] {
     'addresses',
     'sessions',
     'applier',
+    'changeFeed',
     'history',
+    'accessAttempts',
   ] as const;
-  return sections.filter((section) => {
-    const text = (policy: Policy): string => JSON.stringify(policy.config[section]);
-    return text(before) !== text(after);
-  });
+  return sections.filter((section) => !isSame(before.config[section], after.config[section]));
+}
+
+/** Of two parts of a configuration; secrets look alike in every other way of comparing. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (one instanceof SecretValue || other instanceof SecretValue)
+    return one instanceof SecretValue && other instanceof SecretValue && one.equals(other);
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return one === other;
+  const entries = Object.entries(one);
+  const others = new Map(Object.entries(other));
+  return entries.length === others.size && entries.every(([key, value]) => isSame(value, others.get(key)));
 }

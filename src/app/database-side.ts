@@ -11,6 +11,7 @@ import type { AccountingFact, SessionFact } from '../domain/accounting-fact.js';
 import type { Resolve } from '../domain/session-batch.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
 import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
+import { SpoolPositionError } from '../spool/position.js';
 import type { Spool } from '../spool/spool.js';
 import { AccessAttempts, pruneAccessAttempts } from '../store/access-attempts.js';
 import { AddressReserve } from '../store/address-reserve.js';
@@ -71,6 +72,8 @@ export class DatabaseSide {
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #loops: readonly Loop[];
   #name: PoolClient | undefined;
+  /** Said once per outage. */
+  #feedBroken = false;
 
   /**
    * Reaches the database and starts everything.
@@ -130,7 +133,7 @@ export class DatabaseSide {
       pool,
       instance,
       log,
-      syncedSequence: () => spool.syncedSequence,
+      appendedSequence: () => spool.appendedSequence,
       appliedSequence: () => this.applier.status.appliedSequence,
     });
     const loader = new DirectoryLoader(pool, directory);
@@ -138,7 +141,7 @@ export class DatabaseSide {
       databaseUrl: url,
       instance,
       nowMs: Date.now,
-      onError,
+      onError: (error) => this.#feedFailed(error),
       pollIntervalMs: config.changeFeed.pollMs,
       retentionMs: config.changeFeed.retentionHours * 3_600_000,
       sink: {
@@ -154,6 +157,7 @@ export class DatabaseSide {
         },
         caughtUp: (databaseTimeMs, polledAtMs) => {
           directory.markCaughtUp(databaseTimeMs, polledAtMs);
+          this.#feedWorks();
           this.heartbeat.noteFeed(databaseTimeMs);
         },
       },
@@ -179,6 +183,24 @@ export class DatabaseSide {
     this.#loops = this.#makeLoops();
   }
 
+  /** Whether facts go in and changes come out. The applier alone would not notice an outage while no accounting comes. */
+  get available(): boolean {
+    return this.applier.status.databaseAvailable && this.feed.status.connected;
+  }
+
+  #feedFailed(error: unknown): void {
+    this.#deps.log[this.#feedBroken ? 'debug' : 'error'](
+      { err: error },
+      'PostgreSQL does not answer: logins go on from memory, changes are seen when it is back',
+    );
+    this.#feedBroken = true;
+  }
+
+  #feedWorks(): void {
+    if (this.#feedBroken) this.#deps.log.info('PostgreSQL answers again: changes are seen');
+    this.#feedBroken = false;
+  }
+
   /** Stops in the reverse order. What was acknowledged and is not applied yet stays in the spool. */
   async stop(): Promise<void> {
     const { log } = this.#deps;
@@ -196,7 +218,10 @@ export class DatabaseSide {
     await this.heartbeat.stop();
     await quietly(this.reserve.stop());
     if (this.#name !== undefined) {
-      await quietly(endInstance(this.pool, this.#deps.config.server.instance));
+      // With facts left in the spool it counts as away, not as ended: others wait for it before they reuse an address.
+      const { spool, config } = this.#deps;
+      const finished = this.applier.status.appliedSequence >= spool.syncedSequence;
+      if (finished) await quietly(endInstance(this.pool, config.server.instance));
       this.#name.release(true);
       this.#name = undefined;
     }
@@ -232,7 +257,13 @@ export class DatabaseSide {
   async #lookAtBacklog(): Promise<BacklogScan> {
     const { spool, classCookie, onFact, log } = this.#deps;
     const position = await readPosition(this.pool, spool.uuid);
-    const scan = await scanBacklog(spool, position, (packet) => classCookie.read(packet), onFact);
+    const scanFrom = (from: typeof position): Promise<BacklogScan> =>
+      scanBacklog(spool, from, (packet) => classCookie.read(packet), onFact);
+    const scan = await scanFrom(position).catch((error: unknown) => {
+      // An older copy of the spool: the applier says so, and applies all of it.
+      if (error instanceof SpoolPositionError) return scanFrom(undefined);
+      throw error;
+    });
     if (scan.records > 0) log.info({ records: scan.records }, 'facts from before are being applied');
     return scan;
   }

@@ -28,8 +28,9 @@ export class LiveSessionNotes {
   #lives(fact: SessionFact): void {
     const { nasName, nasBox, acctSessionId } = fact;
     const known = this.#directory.sessions.ofLine(nasName, nasBox, acctSessionId);
-    if (fact.status === 'interim' && known !== undefined && (fact.address === null || known.address !== undefined))
-      return;
+    // Whoever was nobody's when he was first heard of (nothing was loaded yet) is looked up again.
+    const isKnown = known?.subscriberId !== undefined && (fact.address === null || known.address !== undefined);
+    if (fact.status === 'interim' && isKnown) return;
     const whose = resolveSubscriber(this.#directory, this.#rulesOf(nasName), fact);
     this.#directory.sessionStarted({
       nasName,

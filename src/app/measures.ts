@@ -27,6 +27,7 @@ export interface MeasuredParts {
         readonly settler: Settler;
         readonly reserve: AddressReserve;
         readonly attempts: AccessAttempts;
+        readonly available: boolean;
       }
     | undefined;
   /** Answers to Access-Requests by outcome and reason, both from fixed sets. */
@@ -77,8 +78,8 @@ export function measuresOf(parts: MeasuredParts): Measure[] {
     counter('applied_batches_total', 'Transactions of the applier', () => database()?.applier.status.batches ?? 0),
     counter('applier_conflicts_total', 'Batches folded again', () => database()?.applier.status.conflicts ?? 0),
     counter('set_aside_total', 'Records set aside by this process', () => database()?.applier.status.setAside ?? 0),
-    gauge('database_available', '1 while the applier reaches PostgreSQL', () =>
-      Number(database()?.applier.status.databaseAvailable ?? false),
+    gauge('database_available', '1 while PostgreSQL takes facts and tells changes', () =>
+      Number(database()?.available ?? false),
     ),
     gauge('settler_backlog', 'Subscribers to be brought in line', () => database()?.settler.backlog ?? 0),
     gauge('directory_subscribers', 'Subscribers in memory', () => directory.subscriberCount),

@@ -55,9 +55,9 @@ const database = z
       'Port of the embedded PostgreSQL, on loopback only. Away from 5432, where another one may live.',
     ),
     pool_size: wholeNumber(
-      { min: 2, max: 90, default: 10 },
-      'Connections at most. The applier, the change feed and the periodic work need one each; 100 is what PostgreSQL ' +
-        'allows in all by default.',
+      { min: 4, max: 90, default: 10 },
+      'Connections at most. Two are held for locks all the time, the applier and the periodic work need one each; 100 is ' +
+        'what PostgreSQL allows in all by default.',
     ),
     statement_timeout_ms: wholeNumber(
       { min: 1_000, max: 600_000, default: 30_000 },

@@ -50,6 +50,8 @@ export interface TouchedSession {
   readonly session: SessionRecord;
   /** As what the store has it now; what it becomes is told by `session.end`. */
   readonly storedAs: StoredAs;
+  /** Nothing but counters and times of the last sign of life differs from what is stored: so it is with nearly every Interim-Update. */
+  readonly countersOnly: boolean;
 }
 
 /** A Stop that came after a synthetic end: the use of the address ended when the session did. */
@@ -92,6 +94,8 @@ class Fold {
   readonly #byAddress = new Map<string, Set<SessionRecord>>();
   readonly #storedAs = new Map<SessionRecord, StoredAs>();
   readonly #touched = new Set<SessionRecord>();
+  /** Those of them of which more than counters changed. */
+  readonly #altered = new Set<SessionRecord>();
   readonly #usage: Usage[] = [];
   readonly #amendedEnds: AmendedEnd[] = [];
   readonly #restartTimes = new Map<string, number[]>();
@@ -112,7 +116,11 @@ class Fold {
 
   outcome(): BatchOutcome {
     return {
-      touched: [...this.#touched].map((session) => ({ session, storedAs: this.#storedAs.get(session) ?? 'absent' })),
+      touched: [...this.#touched].map((session) => ({
+        session,
+        storedAs: this.#storedAs.get(session) ?? 'absent',
+        countersOnly: !this.#altered.has(session),
+      })),
       assignments: [...this.#book.changed],
       amendedEnds: this.#amendedEnds,
       usage: this.#usage,
@@ -128,8 +136,13 @@ class Fold {
   end(session: SessionRecord, cause: SyntheticCause, atMs: number): void {
     if (session.end !== null) return;
     closeSynthetically(session, cause, atMs);
-    this.#touched.add(session);
+    this.#alter(session);
     this.#letGo(session);
+  }
+
+  #alter(session: SessionRecord): void {
+    this.#touched.add(session);
+    this.#altered.add(session);
   }
 
   #restart(fact: RestartFact): void {
@@ -158,10 +171,10 @@ class Fold {
     const session = known ?? this.#open(fact, sessions);
     const endBefore = session.end;
     const wasLive = known !== undefined && endBefore === null;
-    const addressBefore = session.address;
     const newerLive = sessions.some(
       (other) => other !== session && other.end === null && other.startedAtMs > session.startedAtMs,
     );
+    const before = { ...session };
     const delta = advance(session, fact, newerLive);
     this.#touched.add(session);
     const identified = session.subscriberId === null && this.#identify(session, fact);
@@ -171,7 +184,7 @@ class Fold {
     if (known === undefined && session.end === null) this.#displace(session, sessions);
     if (session.end === null) {
       // A session that lives on with its address holds it already, and its assignment need not have been loaded.
-      const settled = wasLive && session.address === addressBefore && session.conflict !== ADDRESS_HELD && !identified;
+      const settled = wasLive && session.address === before.address && session.conflict !== ADDRESS_HELD && !identified;
       const since = known === undefined ? session.startedAtMs : (endBefore?.endedAtMs ?? fact.eventAtMs);
       if (!settled) this.#takeHold(session, since);
     } else if (wasLive) this.#letGo(session);
@@ -179,6 +192,7 @@ class Fold {
     else if (endBefore!.synthetic && !session.end.synthetic && session.end.endedAtMs !== endBefore!.endedAtMs) {
       this.#amendedEnds.push({ session, formerlyMs: endBefore!.endedAtMs });
     }
+    if (isAltered(before, session)) this.#altered.add(session);
   }
 
   /** What was used before anybody knew by whom counts when it is known. */
@@ -248,9 +262,7 @@ class Fold {
     // Somebody who was refused the address may have been sitting on it all the while.
     for (const waiting of this.#byAddress.get(addressKey(ended.routingDomain, ended.address)) ?? []) {
       if (waiting === session || waiting.end !== null || waiting.conflict !== ADDRESS_HELD) continue;
-      if (waiting.address === ended.address && this.#book.acquire(waiting, ended.end!.endedAtMs)) {
-        this.#touched.add(waiting);
-      }
+      if (waiting.address === ended.address && this.#book.acquire(waiting, ended.end!.endedAtMs)) this.#alter(waiting);
     }
   }
 
@@ -267,6 +279,28 @@ class Fold {
       setIn(this.#byAddress, addressKey(session.routingDomain, session.address)).add(session);
     }
   }
+}
+
+/** What a session is, apart from what it counts. */
+const IDENTITY = [
+  'subscriberId',
+  'login',
+  'mac',
+  'callingStation',
+  'calledStation',
+  'nasPortId',
+  'address',
+  'slot',
+  'offerId',
+  'policyHash',
+  'startedAtMs',
+  'startedExactly',
+  'conflict',
+  'end',
+] as const satisfies readonly (keyof SessionRecord)[];
+
+function isAltered(before: SessionRecord, after: SessionRecord): boolean {
+  return IDENTITY.some((key) => before[key] !== after[key]);
 }
 
 function setIn<K>(map: Map<K, Set<SessionRecord>>, key: K): Set<SessionRecord> {

@@ -167,7 +167,8 @@ function judgeOtherOffer(session: SessionRecord, fact: SessionFact): Verdict {
 function judgeStart(session: SessionRecord, fact: SessionFact): Verdict {
   const { eventAtMs } = fact;
   if (endedByRestartBefore(session, eventAtMs)) return 'later';
-  if (fact.delayDeclared && endedByStopBefore(session, eventAtMs)) return 'later';
+  // A session whose Start and Stop are both known needs no second Start: what comes after the Stop begins another one.
+  if ((fact.delayDeclared || session.startedExactly) && endedByStopBefore(session, eventAtMs)) return 'later';
   const startUnknown = !session.startedExactly && session.sessionSeconds === 0;
   if (eventAtMs < session.startedAtMs - (startUnknown ? UNKNOWN_START_MS : START_REPEAT_MS)) return 'earlier';
   const lastSignMs = Math.max(session.lastEventAtMs, session.startedAtMs + START_REPEAT_MS);
@@ -286,10 +287,11 @@ function provesLife(session: SessionRecord, fact: SessionFact): boolean {
 function learn(session: SessionRecord, fact: SessionFact, later: boolean): void {
   const claimed = claimedStartMs(fact);
   if (fact.status === 'start') {
-    // A Start that was late without saying so is no better than the estimate.
-    const late = session.startedExactly || fact.eventAtMs > session.startedAtMs + TOLERANCE_MS;
+    // A Start that was late without saying so is no better than the estimate; one from after the Stop tells nothing of when.
+    const afterStop = endedByStopBefore(session, fact.eventAtMs);
+    const late = afterStop || session.startedExactly || fact.eventAtMs > session.startedAtMs + TOLERANCE_MS;
     session.startedAtMs = late ? Math.min(session.startedAtMs, fact.eventAtMs) : fact.eventAtMs;
-    session.startedExactly = true;
+    if (!afterStop) session.startedExactly = true;
   } else if (claimed !== null && (!session.startedExactly || !fact.delayDeclared)) {
     // Without Acct-Delay-Time a Start is an estimate as well.
     session.startedAtMs = Math.min(session.startedAtMs, claimed);

@@ -170,6 +170,11 @@ export class Spool {
     return this.#catalog.nextSequence - 1;
   }
 
+  /** The same with the records that wait for their sync: what is accepted, be it durable or not. */
+  get appendedSequence(): number {
+    return this.syncedSequence + this.#writer.queuedRecords;
+  }
+
   /**
    * Accepts a record. `onDurable` is called once, later, in the order of acceptance: with `ok: true` after the sync that made
    * the record durable has returned, or with `ok: false`, and then it must not be acknowledged.

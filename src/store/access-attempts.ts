@@ -80,7 +80,9 @@ export class AccessAttempts {
     }
     // The first is written at once, for somebody may be looking; what follows it waits, to become one row.
     const lastMs = this.rows.get(key);
-    const dueAtMs = lastMs !== undefined && attempt.atMs - lastMs < COALESCE_MS ? lastMs + COALESCE_MS : attempt.atMs;
+    const sinceMs = lastMs === undefined ? Infinity : attempt.atMs - lastMs;
+    // A row from the future was written before the clock was set back.
+    const dueAtMs = sinceMs >= -COALESCE_MS && sinceMs < COALESCE_MS ? lastMs! + COALESCE_MS : attempt.atMs;
     this.hold(key, { attempt, repeats: 1, dueAtMs });
   }
 
@@ -114,7 +116,8 @@ export class AccessAttempts {
     if (this.flushing) return this.flushing;
     const due: [string, Held][] = [];
     for (const entry of this.held) {
-      if (entry[1].dueAtMs > nowMs) continue;
+      const waitMs = entry[1].dueAtMs - nowMs;
+      if (waitMs > 0 && waitMs <= 2 * COALESCE_MS) continue;
       due.push(entry);
       if (due.length === MAX_BATCH) break;
     }

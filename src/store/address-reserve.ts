@@ -155,7 +155,7 @@ export class AddressReserve {
     const unfit = reserve.addresses.splice(0, index < 0 ? reserve.addresses.length : index);
     this.unfit.push(...unfit);
     const taken = reserve.addresses.shift();
-    if (reserve.addresses.length < reserve.target * LOW_WATER && nowMs >= reserve.retryAtMs) this.refillSoon();
+    if (reserve.addresses.length < reserve.target * LOW_WATER && mayAsk(reserve, nowMs)) this.refillSoon();
     return taken && this.offer(taken, 'grant', subscriberId, slot, requesterKey, nowMs);
   }
 
@@ -166,9 +166,8 @@ export class AddressReserve {
    */
   waitForAddress(poolId: number): Promise<boolean> {
     const reserve = this.reserveOf(poolId);
-    const emptyUntilMs = reserve.addresses.length === 0 ? reserve.retryAtMs : 0;
-    if (this.stopped || this.waiting >= MAX_WAITING || this.options.nowMs() < emptyUntilMs)
-      return Promise.resolve(false);
+    const isEmpty = reserve.addresses.length === 0 && !mayAsk(reserve, this.options.nowMs());
+    if (this.stopped || this.waiting >= MAX_WAITING || isEmpty) return Promise.resolve(false);
     return new Promise((resolve) => {
       this.waiting++;
       const waiter: Waiter = {
@@ -297,7 +296,7 @@ export class AddressReserve {
       reserve.target = Math.min(reserveSize, share);
       const waiters = reserve.waiters.size;
       const count = Math.max(reserve.target, waiters) - reserve.addresses.length;
-      if (count > 0 && (waiters > 0 || nowMs() >= reserve.retryAtMs))
+      if (count > 0 && (waiters > 0 || mayAsk(reserve, nowMs())))
         asked.push({ reserve, waiters, want: { poolId: reserve.poolId, count } });
     }
     if (asked.length === 0) {
@@ -316,6 +315,11 @@ export class AddressReserve {
       settle(reserve, reserve.addresses.length, waiters);
     }
   }
+}
+
+/** Whether the pause after a failure is over; a pause that seems longer than it is was set by a clock that has been set back. */
+function mayAsk({ retryAtMs }: PoolReserve, nowMs: number): boolean {
+  return nowMs >= retryAtMs || retryAtMs - nowMs > RETRY_MS;
 }
 
 /** Wakes the first waiters, as many as were counted: those with an address for them, and the others without. */

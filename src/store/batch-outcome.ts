@@ -8,7 +8,7 @@ import type { RestartFact } from '../domain/accounting-fact.js';
 import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
 import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
-import { insertHistory, insertLive, type Statement, updateLive } from './session-columns.js';
+import { insertHistory, insertLive, type Statement, updateCounters, updateLive } from './session-columns.js';
 
 /** Another transaction stored the same key first. Nothing is lost: read again and fold again. */
 export class BatchConflictError extends Error {
@@ -50,7 +50,9 @@ async function saveSessions(client: PoolClient, touched: readonly TouchedSession
   const amended = become('closed', 'closed');
   if (closing.length > 0) await client.query('DELETE FROM session WHERE id = ANY ($1::bigint[])', [ids(closing)]);
   if (reopening.length + amended.length > 0) await removeHistory(client, [...reopening, ...amended]);
-  await run(client, updateLive, become('live', 'live'));
+  const alive = touched.filter((t) => t.storedAs === 'live' && t.session.end === null);
+  await run(client, updateCounters, sessionsOf(alive.filter((t) => t.countersOnly)));
+  await run(client, updateLive, sessionsOf(alive.filter((t) => !t.countersOnly)));
   await run(client, insertLive, [...fresh.filter((s) => s.end === null), ...reopening]);
   await run(client, insertHistory, [...fresh.filter((s) => s.end !== null), ...closing, ...amended]);
   await setKeys(client, [...closing, ...reopening, ...amended]);
@@ -294,8 +296,11 @@ async function run(
   sessions: readonly SessionRecord[],
 ): Promise<void> {
   if (sessions.length === 0) return;
-  const { text, values } = statement(sessions);
-  await client.query(text, values);
+  await client.query({ ...statement(sessions) });
+}
+
+function sessionsOf(touched: readonly TouchedSession[]): SessionRecord[] {
+  return touched.map(({ session }) => session);
 }
 
 function ids(sessions: readonly SessionRecord[]): (number | null)[] {

@@ -136,6 +136,14 @@ export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
   return UNREACHABLE_SYSTEM_CODES.has(code) ? 'unreachable' : 'permanent';
 }
 
+/** SQLSTATE classes that speak of the data in hand: cardinality, data, constraints, program limits, triggers, broken pages. */
+const DATA_CLASSES = new Set(['21', '22', '23', '54', 'P0', 'XX']);
+
+/** Whether an error says that something is wrong with the rows in hand, so that other rows may well succeed. */
+export function isAboutRows(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && DATA_CLASSES.has((error.code ?? '').slice(0, 2));
+}
+
 /** int8 as a number where that is exact, as a bigint beyond 2⁵³. */
 function parseInt8(text: string): number | bigint {
   const value = Number(text);

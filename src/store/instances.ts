@@ -45,11 +45,13 @@ export async function beginInstance(pool: Pool, instance: string, spoolUuid: str
   );
 }
 
+/** Times of the database itself, so that after its clock was set back the next beat says what is true by the new time. */
 export async function beat(pool: Pool, instance: string, caughtUpAtMs: number | undefined): Promise<void> {
   await pool.query(
     `UPDATE instance SET heartbeat_at = now(), stopped_at = NULL,
-       caught_up_at = greatest(caught_up_at, to_timestamp($2::float8 / 1000.0)) WHERE name = $1`,
-    [instance, caughtUpAtMs ?? 0],
+       caught_up_at = CASE WHEN caught_up_at > now() THEN coalesce(to_timestamp($2::float8 / 1000.0), 'epoch')
+         ELSE greatest(caught_up_at, to_timestamp($2::float8 / 1000.0)) END WHERE name = $1`,
+    [instance, caughtUpAtMs ?? null],
   );
 }
 

@@ -7,6 +7,7 @@
  */
 import { chmod, cp, mkdir, readFile, readdir, rename, rm, symlink, lstat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { userInfo } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { EmbeddedPostgresError, systemErrorCode } from './postgres-error.js';
 import { probe, versionOf, withCapability, type PassageCapability, type RunAs } from './postgres-run-as.js';
@@ -105,6 +106,15 @@ async function openModes(directory: string): Promise<void> {
   }
 }
 
+function ourUserHasName(): boolean {
+  try {
+    userInfo();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** `postgres (PostgreSQL) 18.4 …` → version and major version. */
 export function parsePostgresVersion(printed: string): { version: string; majorVersion: number } | undefined {
   const found = /\(PostgreSQL\) ((\d+)[.\w]*)/.exec(printed);
@@ -161,6 +171,13 @@ export async function findPostgresBinaries(
       'no-unprivileged-user',
       `PostgreSQL does not run as root, and user id ${String(runAs.userId)} cannot enter ${workDirectory}`,
       'move the data folder to a place that every user may pass through, or start as an ordinary user, or set database.url',
+    );
+  }
+  if (runAs.kind === 'self' && !ourUserHasName() && (await versionOf(directory)) !== undefined) {
+    throw new EmbeddedPostgresError(
+      'no-unprivileged-user',
+      `PostgreSQL refuses to work for user id ${String(process.geteuid?.())}, which has no name on this system`,
+      'add a user with this id (useradd, or a line in /etc/passwd of the container), start as one that has a name, or set database.url',
     );
   }
   throw new EmbeddedPostgresError(

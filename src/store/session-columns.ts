@@ -65,6 +65,7 @@ const HISTORY: readonly Column<SessionRecord>[] = [
 ];
 
 export interface Statement {
+  readonly name: string;
   readonly text: string;
   readonly values: Value[][];
 }
@@ -82,23 +83,46 @@ function insertText(table: string, columns: readonly Column<SessionRecord>[]): s
     SELECT ${columns.map((c) => c.write(`r.${c.name}`)).join(', ')} FROM ${unnest(columns)}`;
 }
 
-const UPDATED = SESSION.filter((c) => c.mutable || c.name === 'id');
+/** What an Interim-Update changes, nearly always and alone. */
+const COUNTERS = new Set([
+  'last_event_at',
+  'last_received_at',
+  'session_seconds',
+  'input_octets',
+  'output_octets',
+  'octets_estimated',
+  'interim_count',
+  'interim_seconds',
+  'suspect',
+]);
+const ALTERED = SESSION.filter((c) => c.mutable);
+const COUNTED = SESSION.filter((c) => COUNTERS.has(c.name));
+const ID = SESSION.filter((c) => c.name === 'id');
 const INSERT_LIVE = insertText('session', SESSION);
 const INSERT_HISTORY = insertText('session_history', HISTORY);
-const UPDATE_LIVE = `UPDATE session s SET ${SESSION.filter((c) => c.mutable)
-  .map((c) => `${c.name} = ${c.write(`r.${c.name}`)}`)
-  .join(', ')} FROM ${unnest(UPDATED)} WHERE s.id = r.id`;
+const UPDATE_LIVE = updateText(ALTERED);
+const UPDATE_COUNTERS = updateText(COUNTED);
+
+function updateText(columns: readonly Column<SessionRecord>[]): string {
+  return `UPDATE session s SET ${columns.map((c) => `${c.name} = ${c.write(`r.${c.name}`)}`).join(', ')}
+    FROM ${unnest([...ID, ...columns])} WHERE s.id = r.id`;
+}
 
 export function insertLive(records: readonly SessionRecord[]): Statement {
-  return { text: INSERT_LIVE, values: values(SESSION, records) };
+  return { name: 'insert-live', text: INSERT_LIVE, values: values(SESSION, records) };
 }
 
 export function insertHistory(records: readonly SessionRecord[]): Statement {
-  return { text: INSERT_HISTORY, values: values(HISTORY, records) };
+  return { name: 'insert-history', text: INSERT_HISTORY, values: values(HISTORY, records) };
 }
 
 export function updateLive(records: readonly SessionRecord[]): Statement {
-  return { text: UPDATE_LIVE, values: values(UPDATED, records) };
+  return { name: 'update-live', text: UPDATE_LIVE, values: values([...ID, ...ALTERED], records) };
+}
+
+/** The same for sessions of which nothing but counters changed. */
+export function updateCounters(records: readonly SessionRecord[]): Statement {
+  return { name: 'update-counters', text: UPDATE_COUNTERS, values: values([...ID, ...COUNTED], records) };
 }
 
 /** The select list of a session, for rows that `readSession` takes. */

@@ -4,7 +4,7 @@
  * for; doing it again changes nothing.
  */
 import type { Pool } from 'pg';
-import { withTransaction } from './database.js';
+import { isAboutRows, withTransaction } from './database.js';
 
 const LOCK = `SELECT s.id FROM subscriber s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED`;
 
@@ -26,15 +26,67 @@ const CLOSE_FOR_PLAN = `UPDATE period p SET closed_at = greatest(now(), p.opened
   WHERE s.id = ANY ($1::bigint[]) AND p.subscriber_id = s.id AND p.closed_at IS NULL AND NOT s.deleted
     AND p.plan_id IS DISTINCT FROM a.plan_id`;
 
-/** A new period begins where the last one ended, or now for somebody who came back. */
+/**
+ * A new period begins where the last one ended, or now for somebody who came back. After the clock was set back "now" may lie within the
+ * last one, and periods never overlap.
+ */
 const OPEN = `INSERT INTO period (subscriber_id, plan_id, opened_at)
-  SELECT s.id, a.plan_id, now() FROM subscriber s JOIN account a ON a.id = s.account_id
+  SELECT s.id, a.plan_id, greatest(now(), (SELECT max(p.closed_at) FROM period p WHERE p.subscriber_id = s.id)) FROM subscriber s JOIN account a ON a.id = s.account_id
   WHERE s.id = ANY ($1::bigint[]) AND NOT s.deleted
     AND NOT EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL)
   ON CONFLICT DO NOTHING`;
 
-/** @returns the subscribers that were locked by somebody else: try them again */
+/** Rows of these subscribers refuse to be brought in line; everybody else who was asked for has been. */
+export class SettleRefusedError extends Error {
+  override readonly name = 'SettleRefusedError';
+
+  constructor(
+    readonly subscriberIds: readonly number[],
+    options: { cause: unknown },
+  ) {
+    super(
+      `periods and flags of subscriber ${subscriberIds.slice(0, 10).join(', ')} cannot be brought in line`,
+      options,
+    );
+  }
+}
+
+/**
+ * @returns the subscribers that were locked by somebody else: try them again
+ * @throws SettleRefusedError when all but some were settled; else the database's error, and nothing has changed
+ */
 export async function settleSubscribers(pool: Pool, ids: readonly number[]): Promise<number[]> {
+  const refused: { readonly id: number; readonly error: unknown }[] = [];
+  const missed = await settleByHalves(pool, ids, (id, error) => refused.push({ id, error }));
+  if (refused.length > 0)
+    throw new SettleRefusedError(
+      refused.map(({ id }) => id),
+      { cause: refused[0]!.error },
+    );
+  return missed;
+}
+
+/** What is wrong with the rows of one subscriber is found by halving, so that it holds up nobody else. */
+async function settleByHalves(
+  pool: Pool,
+  ids: readonly number[],
+  refuse: (id: number, error: unknown) => void,
+): Promise<number[]> {
+  try {
+    return await settleTogether(pool, ids);
+  } catch (error) {
+    if (!isAboutRows(error)) throw error;
+    if (ids.length <= 1) {
+      for (const id of ids) refuse(id, error);
+      return [];
+    }
+    const middle = ids.length >> 1;
+    const first = await settleByHalves(pool, ids.slice(0, middle), refuse);
+    return [...first, ...(await settleByHalves(pool, ids.slice(middle), refuse))];
+  }
+}
+
+async function settleTogether(pool: Pool, ids: readonly number[]): Promise<number[]> {
   const locked = await withTransaction(pool, async (client) => {
     const { rows } = await client.query<{ id: number }>(LOCK, [ids]);
     const mine = rows.map((row) => row.id);

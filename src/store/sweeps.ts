@@ -12,10 +12,12 @@ import { withTransaction } from './database.js';
 
 /**
  * Before this instant every instance has seen every change and applied every fact. An instance that stopped in order, or was not heard of
- * for longer than the outage horizon, offers nothing and does not count. As SQL; $1 is that horizon in hours.
+ * for longer than the outage horizon, offers nothing and does not count. As SQL; $1 is that horizon in hours. It offers by its own clock and by
+ * its last poll, we judge by its last heartbeat: hence ten minutes more. Whoever claims to have seen the future wrote before the clock was set
+ * back, and counts as having seen nothing until it speaks again.
  */
-export const CAUGHT_UP = `(SELECT coalesce(min(caught_up_at), now()) FROM instance
-  WHERE stopped_at IS NULL AND heartbeat_at > now() - make_interval(hours => $1::int))`;
+export const CAUGHT_UP = `(SELECT coalesce(min(CASE WHEN caught_up_at > now() THEN 'epoch' ELSE caught_up_at END), now()) FROM instance
+  WHERE stopped_at IS NULL AND heartbeat_at > now() - make_interval(hours => $1::int, mins => 10))`;
 
 /** Offers whose session never began go back, and stay their owner's for next time. */
 export async function expireOffers(pool: Pool, horizonHours: number, limit: number): Promise<number> {

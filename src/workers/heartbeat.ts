@@ -14,7 +14,8 @@ export interface HeartbeatDeps {
   readonly pool: Pool;
   readonly instance: string;
   readonly log: Logger;
-  readonly syncedSequence: () => number;
+  /** What the spool has accepted, be it durable or not: promises of kept addresses are answered before their sync. */
+  readonly appendedSequence: () => number;
   readonly appliedSequence: () => number;
 }
 
@@ -59,7 +60,7 @@ export class Heartbeat {
   /** All changes committed before this database time have been seen. */
   noteFeed(databaseTimeMs: number): void {
     this.#advance();
-    this.#pending ??= { databaseTimeMs, sequence: this.#deps.syncedSequence() };
+    this.#pending ??= { databaseTimeMs, sequence: this.#deps.appendedSequence() };
     this.#advance();
   }
 
@@ -85,8 +86,12 @@ export class Heartbeat {
   }
 
   #advance(): void {
-    if (this.#pending === undefined || this.#deps.appliedSequence() < this.#pending.sequence) return;
-    this.#caughtUpAtMs = Math.max(this.#caughtUpAtMs ?? 0, this.#pending.databaseTimeMs);
+    if (this.#pending === undefined) return;
+    const { appliedSequence, appendedSequence } = this.#deps;
+    // Records that the disk refused never get a number; once nothing is waiting, nothing is missing.
+    if (appliedSequence() < Math.min(this.#pending.sequence, appendedSequence())) return;
+    // Not the later of two: a database clock that was set back must be followed, or it would promise the future.
+    this.#caughtUpAtMs = this.#pending.databaseTimeMs;
     this.#pending = undefined;
   }
 }

@@ -5,7 +5,13 @@
  */
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { findUnsettled, findUnsettledPeriods, settleSubscribers, subscribersOfAccounts } from '../store/settle.js';
+import {
+  findUnsettled,
+  findUnsettledPeriods,
+  SettleRefusedError,
+  settleSubscribers,
+  subscribersOfAccounts,
+} from '../store/settle.js';
 import { Loop } from './loop.js';
 
 /** Rows locked by one transaction: short enough for billing to wait unnoticed. */
@@ -16,9 +22,12 @@ const MAX_WAITING = 1_000_000;
 const INTERVAL_MS = 50;
 /** How soon a locked row is tried again, ms. */
 const LOCKED_PAUSE_MS = 500;
+/** How long whoever cannot be settled is left alone, ms: only a person can mend the row. */
+const REFUSED_PAUSE_MS = 300_000;
 
 export class Settler {
   readonly #pool: Pool;
+  readonly #log: Logger;
   readonly #loop: Loop;
   readonly #waiting = new Set<number>();
   readonly #accounts = new Set<number>();
@@ -27,6 +36,7 @@ export class Settler {
 
   constructor(pool: Pool, log: Logger) {
     this.#pool = pool;
+    this.#log = log;
     this.#loop = new Loop({ name: 'settler', intervalMs: INTERVAL_MS, run: () => this.run(), log });
   }
 
@@ -81,9 +91,25 @@ export class Settler {
     if (this.#waiting.size === 0) return this.#accounts.size > 0;
     const slice = take(this.#waiting, SLICE);
     await this.#keep(slice, this.#waiting, async () => {
-      for (const id of await settleSubscribers(this.#pool, slice)) this.#locked.set(id, nowMs + LOCKED_PAUSE_MS);
+      for (const id of await this.#settle(slice)) this.#locked.set(id, nowMs + LOCKED_PAUSE_MS);
     });
     return this.#waiting.size + this.#accounts.size > 0;
+  }
+
+  /** @returns whom to try again soon; whoever cannot be settled is told about and left alone for a while */
+  async #settle(ids: readonly number[]): Promise<readonly number[]> {
+    try {
+      return await settleSubscribers(this.#pool, ids);
+    } catch (error) {
+      if (!(error instanceof SettleRefusedError)) throw error;
+      this.#log.error(
+        { err: error, subscribers: error.subscriberIds.slice(0, 10) },
+        'subscribers could not be brought in line',
+      );
+      const refused = new Set(error.subscriberIds);
+      for (const id of refused) this.#locked.set(id, performance.now() + REFUSED_PAUSE_MS);
+      return ids.filter((id) => !refused.has(id));
+    }
   }
 
   /** Puts back what was taken when the work fails, so that an outage forgets nobody. */

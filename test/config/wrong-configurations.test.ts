@@ -53,7 +53,7 @@ const cases: readonly [what: string, files: Files, ...expected: Expected[]][] = 
   [
     'a fraction',
     server('[database]\npool_size = 1.5\n'),
-    [S, 2, 'database.pool_size', /whole number/, /whole number from 2 to 90/],
+    [S, 2, 'database.pool_size', /whole number/, /whole number from 4 to 90/],
   ],
   [
     'a number beyond 2^53',

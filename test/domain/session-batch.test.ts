@@ -54,7 +54,8 @@ t.test('an Interim from before the takeover does not bring the zombie back, one 
   const w = new MemoryWorld(() => 1);
   const a = { acctSessionId: 'a', mac: MAC };
   w.apply(fact('start', { at: 0, ...a }), fact('start', { at: 500, acctSessionId: 'b', mac: MAC, nasBox: 'bras2' }));
-  w.apply(fact('interim', { at: 300, late: 400, sessionSeconds: 300, octets: 3, ...a }));
+  w.apply(fact('interim', { at: 490, late: 400, sessionSeconds: 490, octets: 3, ...a }));
+  w.apply(fact('interim', { at: 495, late: 400, octets: 3, ...a }));
   t.match(w.sessions[0], { inputOctets: 3, end: { cause: 'taken-over' } });
   w.apply(fact('interim', { at: 600, sessionSeconds: 600, octets: 6, ...a }));
   t.equal(w.sessions[0]!.end, null, 'two live sessions are the truth, and are shown as such');

@@ -157,6 +157,19 @@ const cases: readonly Case[] = [
     sessions: [{ from: 0, until: 'live', octets: 4 }],
   },
   {
+    name: 'a NAS without Acct-Delay-Time that uses its Acct-Session-Id again at once: Start, Stop, Start are two sessions',
+    facts: [undeclared(start({ at: 0 })), undeclared(stop({ at: 30, octets: 4 })), undeclared(start({ at: 40 }))],
+    sessions: [
+      { from: 0, until: 30, octets: 4 },
+      { from: 40, until: 'live', octets: 0 },
+    ],
+  },
+  {
+    name: 'a NAS without Acct-Delay-Time: the Start that was lost comes after the Stop, and opens nothing',
+    facts: [undeclared(stop({ at: 30, octets: 4 })), undeclared(start({ at: 0 }), 40)],
+    sessions: [{ from: 0, until: 30, octets: 4 }],
+  },
+  {
     name: 'reordered interims never lower a counter',
     facts: [
       start({ at: 0 }),
@@ -229,6 +242,14 @@ const cases: readonly Case[] = [
     sessions: [
       { from: 0, until: 630, octets: 10, cause: 'superseded' },
       { from: 630, until: 'live', octets: 4 },
+    ],
+  },
+  {
+    name: 'an Acct-Session-Id used again in the very second: only the session time tells',
+    facts: [start({ at: 0 }), interim({ at: 600, octets: 10 }), interim({ at: 901, sessionSeconds: 300, octets: 40 })],
+    sessions: [
+      { from: 0, until: 601, octets: 10, cause: 'superseded' },
+      { from: 601, until: 'live', octets: 40 },
     ],
   },
   {
@@ -389,7 +410,7 @@ for (const { name, facts, sessions } of cases) {
 t.test('silence', (t) => {
   const silent = (): { world: MemoryWorld; session: SessionRecord } => {
     const world = new MemoryWorld();
-    world.apply(start({ at: 0, address: A }), interim({ at: 300, octets: 3 }));
+    world.apply(start({ at: 0, address: A, offer: 1 }), interim({ at: 300, octets: 3, offer: 1 }));
     const session = world.sessions[0]!;
     world.end('silence', session.lastEventAtMs, session);
     return { world, session };
@@ -415,8 +436,9 @@ t.test('silence', (t) => {
   });
   t.test('an Interim that is late without saying so does not, when its session time tells', (t) => {
     const { world, session } = silent();
-    world.apply(undeclared(interim({ at: 200, octets: 2 }), 2000));
+    world.apply(undeclared(interim({ at: 200, octets: 2, offer: 1 }), 2000));
     t.equal(session.end?.cause, 'silence');
+    t.equal(world.sessions.length, 1);
     t.end();
   });
   t.test('a late Stop amends it', (t) => {

@@ -3,9 +3,13 @@
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import t from 'tap';
 import type { Test } from 'tap';
 import { asClient } from '../support/postgres-server.js';
@@ -17,6 +21,8 @@ import { health } from '../support/scrape.js';
 import { nasFile } from '../support/server-pair.js';
 import { TestServer, type TestServerOptions } from '../support/server.js';
 import { describe, TestNas } from '../support/test-nas.js';
+
+const run = promisify(execFile);
 
 /** A refusal is a matter of seconds, on a machine that does other things as well, ms. */
 const REFUSAL_MS = 60_000;
@@ -139,4 +145,37 @@ t.test('a second server on the same data folder', async (t) => {
   const said = await refused(t, { databaseUrl: url, dataDir: server.dataDir });
   t.match(said, /spool folder .* is in use by another running server; stop that one/);
   t.equal((await health(server.statusUrl, '/readyz')).status, 200, 'the first one goes on');
+});
+
+/** A container often runs as a bare number. */
+const NAMELESS_ID = '54321';
+
+t.test('the embedded PostgreSQL for a user id without a name', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-nameless-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const as = ['--reuid', NAMELESS_ID, '--regid', NAMELESS_ID, '--clear-groups'];
+  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+  const may = await run('setpriv', [...as, 'test', '-r', main, '-a', '-x', tmpdir()]).then(
+    () => true,
+    () => false,
+  );
+  if (!may) {
+    t.pass('refused', { skip: 'needs root, setpriv, and a checkout that others may read' });
+    return;
+  }
+  await run('chown', [`${NAMELESS_ID}:${NAMELESS_ID}`, folder]);
+  const [auth, accounting, status] = [await freeUdpPort(), await freeUdpPort(), await freeTcpPort()];
+  await writeFile(
+    join(folder, 'sluice.toml'),
+    `[database]\nport = ${String(await freeTcpPort())}\n[radius]\nauth = ["127.0.0.1:${String(auth)}"]\n` +
+      `accounting = ["127.0.0.1:${String(accounting)}"]\n[status]\nlisten = "127.0.0.1:${String(status)}"\n`,
+  );
+  const argv = [process.execPath, '--import', 'tsx', main, '--conf', folder, '--data', join(folder, 'data'), 'serve'];
+  const env = { ...process.env, HOME: folder, TMPDIR: folder };
+  const failure = await run('setpriv', [...as, ...argv], { env, timeout: REFUSAL_MS }).then(
+    () => undefined,
+    (error: { code?: number; stderr?: string }) => error,
+  );
+  t.equal(failure?.code, 1);
+  t.match(failure?.stderr, /user id 54321, which has no name.*database\.url/);
 });

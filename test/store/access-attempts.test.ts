@@ -161,3 +161,17 @@ t.test('pruned by age, by subject and in all, some at a time', async (test) => {
   await pruneAccessAttempts(pool, { ...retention, total: 5 }, 1_000);
   test.equal((await pool.query('SELECT FROM access_attempt')).rowCount, 5);
 });
+
+t.test('a clock that is set back by hours hides no attempt', async (test) => {
+  const { pool } = await freshDatabase(test);
+  const attempts = new AccessAttempts({ pool, onError: (error) => test.fail(String(error)) });
+  attempts.note(attempt({ atMs: NOW_MS }));
+  await attempts.flush(NOW_MS);
+  attempts.note(attempt({ atMs: NOW_MS + 1_000 }));
+  const backMs = NOW_MS - 2 * 3_600_000;
+  await attempts.flush(backMs);
+  test.equal(attempts.written, 2, 'what waited by the old clock is written');
+  attempts.note(attempt({ atMs: backMs + 1_000 }));
+  await attempts.flush(backMs + 1_000);
+  test.equal(attempts.written, 3, 'and so is what comes by the new one');
+});

@@ -300,3 +300,18 @@ t.test('offer ids fit six octets and do not repeat', async (test) => {
   test.equal(ids.size, 20_000);
   for (const id of ids) if (!(id > 0 && id < 2 ** 48)) test.fail(String(id));
 });
+
+t.test('a clock that is set back by hours leaves no pool waiting for its old time', async (test) => {
+  const database = await freshDatabase(test);
+  const poolId = await addPool(database.pool, '10.9.0.0/24', addresses('10.9.0.0/24', 1));
+  const { reserve, clock } = await open(database);
+  test.ok(reserve.grant(1, 0, poolId, 'a', clock.nowMs));
+  test.equal(await reserve.waitForAddress(poolId), false, 'the pool is empty, which is remembered for a moment');
+  await database.pool.query(
+    `INSERT INTO pool_address (routing_domain, address, pool_id) VALUES ('default', '10.9.0.2', $1)`,
+    [poolId],
+  );
+  clock.nowMs -= 2 * 3_600_000;
+  test.equal(await reserve.waitForAddress(poolId), true);
+  test.ok(reserve.grant(2, 0, poolId, 'b', clock.nowMs));
+});

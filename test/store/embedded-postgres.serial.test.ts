@@ -112,7 +112,7 @@ t.test('life of one cluster', async (t) => {
       const postgres = await start(t, { dataDir, port, onProgress: (line) => void said.push(line) });
       t.equal(postgres.adopted, false);
       const steps = said.filter((line) => !/ … \d+ s$/.test(line));
-    t.match(steps, [/^making a database cluster/, /^starting PostgreSQL 18/]);
+      t.match(steps, [/^making a database cluster/, /^starting PostgreSQL 18/]);
       t.match(
         await one(
           postgres.url,

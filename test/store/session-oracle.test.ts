@@ -6,7 +6,7 @@ import type { Pool } from 'pg';
 import t from 'tap';
 import type { AccountingFact } from '../../src/domain/accounting-fact.js';
 import type { Resolve } from '../../src/domain/session-batch.js';
-import { SweptWorld } from '../support/stored-world.js';
+import { StoredWorld } from '../support/stored-world.js';
 import { freshDatabase } from '../support/database.js';
 import { applyFacts } from '../support/facts.js';
 import { Random } from '../support/session-lives.js';
@@ -28,7 +28,7 @@ t.test('random histories in PostgreSQL agree with the oracle', async (t) => {
   const { pool } = await freshDatabase(t);
   const failed: string[] = [];
   for (let seed = 1; seed <= HISTORIES && failed.length === 0; seed += TOGETHER) {
-    const world = await SweptWorld.make(
+    const world = await StoredWorld.make(
       pool,
       Array.from({ length: TOGETHER }, (_, i) => seed + i),
     );

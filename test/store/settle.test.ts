@@ -249,3 +249,42 @@ t.test('a billing transaction that keeps 10,000 rows locked delays nobody else',
     t.pass('they are settled when their rows are free');
   });
 });
+
+t.test('a clock set back between two changes of plan overlaps no period, and holds up nobody', async (t) => {
+  const { pool } = await freshDatabase(t);
+  const { ids } = await people(pool, 2);
+  const [id, other] = ids as [number, number];
+  // Closed while the clock of the database was two hours ahead.
+  await pool.query(
+    `UPDATE period SET closed_at = now() + interval '2 hours', close_reason = 'plan changed' WHERE subscriber_id = $1`,
+    [id],
+  );
+  await settleSubscribers(pool, [id]);
+  await pool.query('UPDATE account SET plan_id = 2');
+  t.same(await settleSubscribers(pool, [id, other]), [], 'both in one transaction');
+  t.match(await periodsOf(pool, other), [{ plan_id: 1 }, { plan_id: 2, closed_at: null }]);
+  const own = await periodsOf(pool, id);
+  t.match(own.at(-1), { plan_id: 2, closed_at: null });
+  for (const [i, period] of own.slice(1).entries())
+    t.ok(period.opened_at >= own[i]!.closed_at!, 'each period begins where the one before ended');
+});
+
+t.test('whoever cannot be settled holds up nobody else', async (t) => {
+  const { pool, adminUrl } = await freshDatabase(t);
+  const { ids } = await people(pool, 40);
+  await asClient(adminUrl, async (client) => {
+    await client.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION 'not this one'; END $$`);
+    await client.query(`CREATE TRIGGER refuse BEFORE UPDATE ON period FOR EACH ROW
+      WHEN (old.subscriber_id = ${ids[7]!}) EXECUTE FUNCTION refuse()`);
+  });
+  await pool.query('UPDATE account SET plan_id = 2');
+  const settler = new Settler(pool, log);
+  t.teardown(() => settler.stop());
+  settler.start();
+  settler.note(ids);
+  const settled = async (): Promise<number> =>
+    (await pool.query(`SELECT FROM period WHERE closed_at IS NULL AND plan_id = 2`)).rowCount ?? 0;
+  await until(async () => (await settled()) === ids.length - 1);
+  await t.rejects(settleSubscribers(pool, ids), { name: 'SettleRefusedError', subscriberIds: [ids[7]] });
+});

@@ -5,7 +5,9 @@ import t from 'tap';
 import type { Resolve } from '../../src/domain/session-batch.js';
 import { Settler } from '../../src/workers/settler.js';
 import { Sweeper } from '../../src/workers/sweeper.js';
-import { breakSticky, endQuarantine, expireOffers } from '../../src/store/sweeps.js';
+import { breakSticky, endQuarantine, expireOffers, rollPartitions } from '../../src/store/sweeps.js';
+import { beat } from '../../src/store/instances.js';
+import { readCaughtUpMs } from '../../src/store/silence.js';
 import { freshDatabase } from '../support/database.js';
 import { applyFacts, fact, restart, type SessionFactShape, T0 } from '../support/facts.js';
 import { Random } from '../support/session-lives.js';
@@ -400,4 +402,50 @@ t.test('a pool that runs short takes the longest unused addresses from their own
   t.equal(await breakSticky(pool, 100), 0, 'those on their way count');
   const { rows } = await pool.query(`SELECT ref FROM change_feed WHERE kind = 'address' ORDER BY 1`);
   t.same(rows, [{ ref: 139 }, { ref: 140 }], 'their owners are told to every instance');
+});
+
+t.test('a clock that is set back by hours makes no instance look further than it is', async (t) => {
+  const { pool } = await freshDatabase(t);
+  await pools(pool, 1);
+  // Written two hours ago by a clock that was two hours and a moment ahead.
+  await pool.query(
+    `INSERT INTO instance (name, started_at, heartbeat_at, caught_up_at) VALUES
+       ('cut-off', now(), now() + interval '2 hours', now() + interval '2 hours')`,
+  );
+  await pool.query(
+    `UPDATE pool_address SET state = 'quarantined', since = now() - interval '2 seconds', until_at = now() - interval '1 second'`,
+  );
+  t.equal(await endQuarantine(pool, HORIZON_HOURS, 100), 0, 'it cannot have seen what was done since');
+  t.equal(await readCaughtUpMs(pool, HORIZON_HOURS), 0);
+  const databaseNowMs = (await pool.query<{ at: Date }>('SELECT now() AS at')).rows[0]!.at.getTime();
+  await beat(pool, 'cut-off', databaseNowMs);
+  t.equal(await endQuarantine(pool, HORIZON_HOURS, 100), 1, 'its first sign of life in the new time counts at once');
+});
+
+t.test('months that have rows already get their partitions all the same', async (t) => {
+  const { pool } = await freshDatabase(t);
+  const months = { sessionKeyDays: 30, changeFeedHours: 24, historyMonths: 36, partitionsAhead: 6 };
+  // Nobody has made partitions for a while, and others went on writing.
+  await pool.query(
+    `INSERT INTO subscriber_event (at, field) SELECT now() + make_interval(months => i), 'login' FROM generate_series(0, 6) i`,
+  );
+  await pool.query(
+    `INSERT INTO assignment (routing_domain, address, login, nas_name, started_at, ended_at, end_cause)
+     SELECT 'default', '100.64.0.1', 'alice', 'bras1', now(), CASE WHEN i < 6 THEN now() + make_interval(months => i) END, 'stop'
+     FROM generate_series(4, 6) i`,
+  );
+  await pool.query(
+    `INSERT INTO session_history (id, login, nas_name, nas_box, routing_domain, acct_session_id, epoch, started_at, started_exactly,
+       last_event_at, last_received_at, ended_at, end_cause)
+     SELECT i, 'alice', 'bras1', 'bras1', 'default', i::text, 0, now(), true, now(), now(), now() + interval '5 months', 'stop'
+     FROM generate_series(1, 3) i`,
+  );
+  await rollPartitions(pool, months);
+  await rollPartitions(pool, months);
+  const { rows } = await pool.query(
+    `SELECT (SELECT count(*) FROM subscriber_event)::int AS events, (SELECT count(*) FROM subscriber_event_default)::int AS late_events,
+       (SELECT count(*) FROM assignment)::int AS assignments, (SELECT count(*) FROM assignment_open)::int AS open,
+       (SELECT count(*) FROM session_history)::int AS sessions, (SELECT count(*) FROM session_history_default)::int AS late_sessions`,
+  );
+  t.same(rows, [{ events: 7, late_events: 0, assignments: 3, open: 1, sessions: 3, late_sessions: 0 }]);
 });

@@ -9,7 +9,7 @@ import { createPool } from '../../src/store/database.js';
 import { freshDatabase } from '../support/database.js';
 import { runApplier } from '../support/running-applier.js';
 import { Random } from '../support/session-lives.js';
-import { SweptWorld } from '../support/stored-world.js';
+import { StoredWorld } from '../support/stored-world.js';
 
 const HISTORIES = Number(process.env['SLUICE_HISTORIES'] ?? 100);
 const TOGETHER = 25;
@@ -36,7 +36,7 @@ t.test('two appliers, failover and packets through both', async (t) => {
   const batches = { batchRecords: 60 };
   let conflicts = 0;
   for (let seed = 1; seed <= HISTORIES; seed += TOGETHER) {
-    const world = await SweptWorld.make(
+    const world = await StoredWorld.make(
       pool,
       Array.from({ length: TOGETHER }, (_, i) => seed + i),
     );

@@ -375,10 +375,10 @@ export class BusyNas {
   }
 }
 
-/** The value that a share of the numbers does not exceed. */
+/** The smallest value that a share of the numbers does not exceed (nearest rank). */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
 
 /** One line for `t.comment`. */

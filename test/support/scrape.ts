@@ -52,7 +52,7 @@ export async function health(statusUrl: string, path: '/healthz' | '/readyz' = '
 }
 
 /** Waits until every acknowledged fact is applied and every subscriber that it concerns is in line. @returns ms that it took */
-export async function applied(statusUrl: string, timeoutMs = 60_000): Promise<number> {
+export async function applied(statusUrl: string, timeoutMs = 120_000): Promise<number> {
   const beganAt = performance.now();
   await waitFor('all acknowledged facts in the database', timeoutMs, async () => {
     const now = await scrape(statusUrl).catch(() => undefined);

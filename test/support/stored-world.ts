@@ -60,7 +60,7 @@ export async function invariantProblems(pool: Pool): Promise<string[]> {
   return found;
 }
 
-export class SweptWorld {
+export class StoredWorld {
   readonly facts: readonly AccountingFact[];
   readonly resolve: Resolve;
   readonly #pool: Pool;
@@ -80,7 +80,7 @@ export class SweptWorld {
     this.facts = facts.sort((a, b) => a.receivedAtMs - b.receivedAtMs);
   }
 
-  static async make(pool: Pool, seeds: readonly number[]): Promise<SweptWorld> {
+  static async make(pool: Pool, seeds: readonly number[]): Promise<StoredWorld> {
     const logins = seeds.flatMap((seed) => [1, 2, 3].map((n) => loginOf(seed, n)));
     await pool.query(`INSERT INTO plan (name) VALUES ('home') ON CONFLICT DO NOTHING`);
     await pool.query(`INSERT INTO account (contract, plan_id) SELECT $1::text, id FROM plan`, [String(seeds[0])]);
@@ -95,7 +95,7 @@ export class SweptWorld {
       [seeds.map(String), smallShape.addresses],
     );
     const subscriberOf = new Map(rows.map((row) => [row.login, row.id]));
-    return new SweptWorld(
+    return new StoredWorld(
       pool,
       seeds.map((seed) => ({ seed, history: makeHistory(seed) })),
       subscriberOf,

@@ -1,0 +1,59 @@
+/** What memory learns from accounting at acknowledgement, before the subscribers are loaded and after. */
+import t from 'tap';
+import { LiveSessionNotes } from '../../src/app/live-session-notes.js';
+import { Subscriber } from '../../src/domain/subscriber.js';
+import type { IdentityRules } from '../../src/handlers/identity.js';
+import { Directory } from '../../src/store/directory.js';
+import { fact } from '../support/facts.js';
+
+const rules: IdentityRules = {
+  identity: ['login'],
+  realm: { handling: 'keep', suffixSeparators: '@', prefixSeparators: '', only: [] },
+  mac: { formats: ['colon'], sources: ['Calling-Station-Id'] },
+};
+
+const alice = new Subscriber({
+  id: 1,
+  accountId: 1,
+  login: 'alice',
+  password: undefined,
+  mac: undefined,
+  staticAddress: undefined,
+  poolId: undefined,
+  nasName: undefined,
+  associatePppoeMac: false,
+  associateVpnIp: false,
+  deleted: false,
+  redirect: false,
+  ownDisabled: false,
+  adminBlocked: false,
+});
+
+t.test(
+  'an update that came before the subscribers were loaded is told again, and then has its subscriber',
+  async (t) => {
+    const directory = new Directory();
+    const { note } = new LiveSessionNotes(directory, () => rules);
+    const early = fact('interim', { at: 300, sessionSeconds: 299, address: '100.64.0.1' });
+    note(early);
+    t.equal(directory.sessions.size, 1);
+    directory.putSubscriber(alice);
+    // The database knows the session, and when it began to the second before.
+    directory.sessions.applyRow({
+      nasName: 'bras1',
+      nasBox: 'bras1',
+      acctSessionId: 's1',
+      sessionId: 7,
+      slot: 0,
+      subscriberId: 1,
+      mac: undefined,
+      nasPortId: undefined,
+      address: 0x64400001,
+      routingDomain: 'default',
+      startedAtMs: early.eventAtMs - 300_000,
+    });
+    note(early);
+    t.equal(directory.sessions.size, 1, 'still one session');
+    t.match(directory.sessions.ofSubscriber(1), [{ acctSessionId: 's1' }], 'the session limit counts it');
+  },
+);
