@@ -5,7 +5,7 @@ import t from 'tap';
 import { TapTally, type Failure, type FileSummary } from '../support/tap-tally.js';
 import { selectFiles } from '../support/test-run.js';
 
-function read(tap: string) {
+function read(tap: string, expected: readonly string[] = []) {
   const files: FileSummary[] = [];
   const failures: Failure[] = [];
   const tally = new TapTally(
@@ -13,7 +13,7 @@ function read(tap: string) {
     (failure) => failures.push(failure),
   );
   for (const line of tap.split('\n')) tally.line(line);
-  tally.end();
+  tally.end(expected);
   const { passed, failed, skipped } = tally;
   return { files, failures, passed, failed, skipped };
 }
@@ -84,6 +84,33 @@ t.test('a file that cannot be loaded counts as a failure; one that skips itself 
   t.match(read('# Subtest: d.test.ts\n    1..0 # no tests found\nnot ok 1 - d.test.ts # time=1ms'), { failed: 1 });
   t.match(read('# Subtest: e.test.ts\n    1..0 # SKIP\nok 1 - e.test.ts # SKIP no tool'), { failed: 0, skipped: 1 });
   t.match(read('    ok 1 - later # TODO\nok 1 - f.test.ts'), { failed: 0, skipped: 1 });
+});
+
+t.test('diagnostics that are cut off swallow nothing of what follows', (t) => {
+  const seen = read(`# Subtest: g.test.ts
+    # Subtest: breaks its own report
+        not ok 1 - wrong
+          ---
+          diff: |
+            --- expected
+        1..1
+    not ok 1 - breaks its own report # time=1ms
+not ok 1 - g.test.ts # time=2ms
+# Subtest: h.test.ts
+    ok 1 - fine
+ok 2 - h.test.ts # time=1ms`);
+  t.same([seen.passed, seen.failed], [1, 1]);
+  t.same(seen.failures, [
+    { path: ['g.test.ts', 'breaks its own report', 'wrong'], diagnostics: ['diff: |', '  --- expected'] },
+  ]);
+  t.end();
+});
+
+t.test('a file that never tells how it ended is a failure', (t) => {
+  const seen = read('# Subtest: i.test.ts\n    ok 1 - fine\nok 1 - i.test.ts # time=1ms', ['i.test.ts', 'j.test.ts']);
+  t.same([seen.passed, seen.failed], [1, 1]);
+  t.match(seen.failures, [{ path: ['j.test.ts'] }]);
+  t.end();
 });
 
 t.test('the choice of files', async (t) => {

@@ -139,8 +139,8 @@ t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }
     }
     t.equal(
       await page.inputValue('input[name=q]'),
-      `l ${text}`.replaceAll(/[\r\n]/g, ''),
-      'the field shows it as typed',
+      `l ${text}`.replaceAll(/[\r\n]/g, '').trim(),
+      'the field shows it as typed, without space around it',
     );
   }
   t.same(complaints, []);

@@ -39,6 +39,9 @@ export class TapTally {
   failed = 0;
   skipped = 0;
 
+  /** Files that told how they ended. */
+  readonly reported = new Set<string>();
+
   private readonly levels: Level[] = [];
   private file = { passed: 0, failed: 0, skipped: 0 };
   private diagnostics: { end: string; failure: Failure | undefined } | undefined;
@@ -73,12 +76,30 @@ export class TapTally {
     if (point !== null) this.point(depth, point[1] === undefined, point[2] ?? '');
   }
 
-  /** Says that there is nothing more to read. */
-  end(): void {
+  /**
+   * Says that there is nothing more to read.
+   * @param expected the files that were asked for; each that told nothing counts as failed
+   */
+  end(expected: readonly string[] = []): void {
+    if (this.diagnostics !== undefined) this.pending = this.diagnostics.failure;
+    this.diagnostics = undefined;
     this.flush();
+    for (const name of expected) {
+      if (this.reported.has(name)) continue;
+      this.failed += 1;
+      this.onFailure({ path: [name], diagnostics: ['it was asked for and never told how it ended'] });
+    }
   }
 
   private diagnosticLine(text: string, block: { end: string; failure: Failure | undefined }): void {
+    // A block that was cut off ends where something less indented begins; otherwise it would swallow the rest of the run.
+    const indent = text.length - text.trimStart().length;
+    if (text.trim() !== '' && indent < block.end.length - '...'.length) {
+      this.pending = block.failure;
+      this.diagnostics = undefined;
+      this.line(text);
+      return;
+    }
     if (text !== block.end) {
       block.failure?.diagnostics.push(text.slice(block.end.length - '...'.length));
       return;
@@ -121,6 +142,7 @@ export class TapTally {
     this.passed += file.passed;
     this.failed += file.failed;
     this.skipped += file.skipped;
+    this.reported.add(name);
     this.onFile({ name, ...file, durationMs });
   }
 }

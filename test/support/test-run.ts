@@ -90,7 +90,7 @@ async function runTap(
   started(child);
   const ended = once(child, 'close');
   for await (const line of createInterface({ input: child.stdout! })) tally.line(line);
-  tally.end();
+  tally.end(files);
   await ended;
 }
 
