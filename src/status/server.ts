@@ -3,8 +3,10 @@
  * twins. Invariants: nothing here changes anything, and anything but GET and HEAD is refused; no secret is shown; a subscriber is
  * shown only to who may see the pages.
  */
+import { once } from 'node:events';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Registry } from 'prom-client';
+import type { Endpoint } from '../config/endpoint.js';
 import type { StatusUser } from '../config/status-user.js';
 import type { Health } from './health.js';
 import { addPages, type PageDeps } from './page-routes.js';
@@ -52,15 +54,27 @@ export class StatusListenError extends Error {
 /**
  * Opens the listener.
  *
+ * @param descriptor a listening socket of that address, inherited from a supervisor
  * @throws StatusListenError when the address cannot be had
  */
-export async function openStatusServer(app: FastifyInstance, host: string, port: number): Promise<void> {
+export async function openStatusServer(
+  app: FastifyInstance,
+  { address, port }: Endpoint,
+  descriptor: number | undefined,
+): Promise<void> {
   try {
-    await app.listen({ host, port });
+    if (descriptor === undefined) await app.listen({ host: address, port });
+    else await listenOn(app, descriptor);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    throw new StatusListenError(host, port, code, error);
+    throw new StatusListenError(address, port, code, error);
   }
+}
+
+async function listenOn(app: FastifyInstance, descriptor: number): Promise<void> {
+  await app.ready();
+  app.server.listen({ fd: descriptor });
+  await once(app.server, 'listening');
 }
 
 /** The listener is not open yet: `openStatusServer` opens it, `close` ends it. */
