@@ -50,7 +50,8 @@ export class StatusSide {
       registry: metricsRegistry(deps.measures),
       rules: () => {
         const { status } = deps.policy().config;
-        return { onLoopback: isLoopback(status.listen), hostNames: status.hostNames, users: status.users };
+        const { hostNames, users, metricsOpen } = status;
+        return { onLoopback: isLoopback(status.listen), hostNames, users, metricsOpen };
       },
       checkPassword: passwordCheck(),
       pages: {
