@@ -18,7 +18,7 @@ import {
   type PolicyFolders,
   standardDictionary,
 } from './app/policy.js';
-import { needRestart } from './app/restart-keys.js';
+import { needRestart } from './app/restart-settings.js';
 import { StatusSide } from './app/status-side.js';
 import { Supervision } from './app/supervision.js';
 import { SpoolTurns, turningParts } from './app/turning-parts.js';

@@ -1,6 +1,6 @@
 /**
- * What a reload cannot change. Enters: two policies. Leaves: the sections of the configuration that differ and that only a start reads.
- * Invariant: secrets are compared as secrets, never printed.
+ * What of a new configuration a reload cannot put to use. Enters: the policy before and after. Leaves: names of sections. Invariant: a section
+ * is named when anything in it differs, a secret included, and no secret is shown.
  */
 import { SecretValue } from '../config/secret-value.js';
 import type { Policy } from './policy.js';
