@@ -22,19 +22,33 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A documented command is done in seconds; a first start makes a database cluster, ms. */
 const COMMAND_MS = 120_000;
 
+/** Commands that come with another part of the program. */
+const help = spawnSync(process.execPath, [join(root, 'build', 'main.js'), '--help'], { encoding: 'utf8' }).stdout;
+const isThere = (name: string) => new RegExp(`^ {2}${name} `, 'mu').test(help);
+const hasTools = isThere('trace');
+const canMove = isThere('backup') && isThere('restore');
+
 /** Not run, and why. The text is the beginning of the command, as the document has it. */
 const notRun: Record<string, Record<string, string>> = {
   'README.md': {
     'npm test': 'this is a part of it',
     'npm run demo': 'runs until Ctrl-C; test/demo runs its parts',
   },
-  'docs/cli.md': {},
+  'docs/cli.md': hasTools
+    ? {
+        'sluice decode capture.pcap': 'there is no capture; test/cli/decode.test.ts reads some',
+        'sluice trace alice': 'runs until Ctrl-C; test/flows/trace.test.ts watches it',
+        'source <(sluice completion bash)': 'is for bash, and changes the shell that it is typed into',
+      }
+    : {},
   'docs/migration.md': {},
   'docs/operations.md': {
     'git clone URL /opt/sluice': 'test/interop/fresh-clone.serial.test.ts clones and starts',
     'cd /opt/sluice && node bin/launch.mjs --setup-only': 'test/house/launch.test.ts sets up a checkout',
     'cd /opt/sluice && git pull && node bin/launch.mjs --setup-only': 'the same',
-    'PGPASSWORD=$(cat data/secrets/postgres) pg_dump': 'needs pg_dump of PostgreSQL 18, which Debian 12 lacks',
+    ...(!hasTools && {
+      'PGPASSWORD=$(cat data/secrets/postgres) pg_dump': 'needs pg_dump of PostgreSQL 18, which Debian 12 lacks',
+    }),
     "psql 'postgres://sluice@db.example":
       'names a host that is not there; step 5 reaches the database that stands for it',
   },
@@ -46,6 +60,12 @@ const insteadOf: Record<string, readonly [command: string, reason: string]> = {
     "echo wonderland | sluice subscriber add alice --plan home --contract C-1 --name 'Alice Liddell' --password-stdin",
     'there is no terminal; test/cli/subscriber.test.ts types on one',
   ],
+  ...(hasTools && {
+    'echo wonderland | sluice radtest alice --password-stdin --method mschapv2 --calling-station 02:00:00:00:00:01': [
+      'echo wonderland | sluice radtest alice --password-stdin --method mschapv2 || [ $? -eq 1 ]',
+      'alice is voluntarily blocked by a command above: a Reject is right, and its exit code is 1',
+    ] as const,
+  }),
 };
 
 /**
@@ -74,11 +94,6 @@ const standIns: Record<string, string> = {
   'systemd-sysusers': 'exit 0 # makes users; test/house/systemd.test.ts tries it dry',
   'systemd-tmpfiles': 'exit 0 # makes folders below /',
 };
-
-/** Commands that come with another part of the program. */
-const help = spawnSync(process.execPath, [join(root, 'build', 'main.js'), '--help'], { encoding: 'utf8' }).stdout;
-const isThere = (name: string) => new RegExp(`^ {2}${name} `, 'mu').test(help);
-const canMove = isThere('backup') && isThere('restore');
 
 /** Tools that a machine may lack. */
 const lacks = (command: string) =>
@@ -260,7 +275,7 @@ t.test('README.md', async (t) => {
 t.test('docs/cli.md', async (t) => {
   const { url } = await freshDatabase(t);
   const world = await makeWorld(t, url);
-  await world.run('sluice plan add fast --down 1G --up 1G');
+  await world.run('sluice plan add fast --down 1G --up 1G; systemctl start sluice.service');
   await follow(t, world, 'docs/cli.md');
 });
 
