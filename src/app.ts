@@ -18,10 +18,11 @@ import {
   type PolicyFolders,
   standardDictionary,
 } from './app/policy.js';
+import { needRestart } from './app/restart-settings.js';
 import { StatusSide } from './app/status-side.js';
+import { TraceSide } from './app/trace-side.js';
 import type { Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
-import { SecretValue } from './config/secret-value.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
@@ -74,6 +75,7 @@ export class Server {
   readonly #notes = new LiveSessionNotes(this.#directory, (nasName) => this.#rulesOf(nasName));
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
+  readonly #trace: TraceSide;
   #policy: Policy | undefined;
   #spool: Spool | undefined;
   #radius: RadiusServer | undefined;
@@ -91,6 +93,8 @@ export class Server {
   constructor(folders: ServerOptions, log: Logger) {
     this.#folders = folders;
     this.#log = log;
+    const [dictionary, directory] = [this.#dictionary, this.#directory];
+    this.#trace = new TraceSide({ dictionary, directory, policy: () => this.#policy!, log });
   }
 
   async start(): Promise<void> {
@@ -115,6 +119,7 @@ export class Server {
       onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
+    await this.#trace.open(this.#folders.dataDir);
     this.#status = await this.#serveStatus();
     this.#log.info(
       {
@@ -159,6 +164,7 @@ export class Server {
     await this.#radius?.stop(DRAIN_MS);
     await this.#reaching;
     await this.#database?.stop();
+    await this.#trace.close();
     await this.#spool?.close();
     await this.#status?.stop();
     this.#log.info('stopped');
@@ -198,6 +204,7 @@ export class Server {
       rejectJitterMs: radius.rejectJitterMs,
       maxHeldRejects: radius.maxDelayedRejects,
       maxInHand: radius.maxPendingRequests,
+      watch: this.#trace.watch,
     });
     await server.start();
     return server;
@@ -285,6 +292,7 @@ export class Server {
         }),
         classCookie,
         attempts: side.attempts,
+        watch: this.#trace.watch,
         nowMs: Date.now,
         onError: (error) => this.#log.error({ err: error }, 'an Access-Request could not be handled'),
       },
@@ -360,32 +368,4 @@ function requestLine({ packet, sourceAddress, sourcePort }: AdmittedRequest, nas
 
 function endpointText(endpoint: Endpoint): string {
   return endpoint.family === 'ipv6' ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`;
-}
-
-/** Settings that only a start reads. */
-function needRestart(before: Policy, after: Policy): string[] {
-  const sections = [
-    'server',
-    'database',
-    'radius',
-    'spool',
-    'status',
-    'addresses',
-    'sessions',
-    'applier',
-    'changeFeed',
-    'history',
-    'accessAttempts',
-  ] as const;
-  return sections.filter((section) => !isSame(before.config[section], after.config[section]));
-}
-
-/** Of two parts of a configuration; secrets look alike in every other way of comparing. */
-function isSame(one: unknown, other: unknown): boolean {
-  if (one instanceof SecretValue || other instanceof SecretValue)
-    return one instanceof SecretValue && other instanceof SecretValue && one.equals(other);
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return one === other;
-  const entries = Object.entries(one);
-  const others = new Map(Object.entries(other));
-  return entries.length === others.size && entries.every(([key, value]) => isSame(value, others.get(key)));
 }

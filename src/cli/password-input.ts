@@ -71,7 +71,7 @@ export async function readPassword(
     context.remark('warning: everybody on this machine can see --password in the process list; use --password-stdin');
     return options.password;
   }
-  if (options.passwordStdin === true) return await firstLine(context.io);
+  if (options.passwordStdin === true) return await readPasswordLine(context.io);
   if (!ask) return undefined;
   if (context.io.stdin.isTTY !== true) {
     throw new CommandError(
@@ -86,7 +86,7 @@ export async function readPassword(
 }
 
 /** The first line of standard input, without its end. */
-async function firstLine(io: CommandIo): Promise<string> {
+export async function readPasswordLine(io: CommandIo): Promise<string> {
   const decoder = new StringDecoder('utf8');
   let text = '';
   for await (const chunk of io.stdin) {

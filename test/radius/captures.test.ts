@@ -11,7 +11,7 @@ import { describePacket } from '../../src/radius/describe.js';
 import { loadDictionary } from '../../src/radius/dictionary-file.js';
 import { parsePacket, type Packet } from '../../src/radius/packet.js';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
-import { readPcap } from '../support/pcap.js';
+import { readPcap } from '../../src/cli/pcap-file.js';
 
 const checkout = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const captures = join(checkout, '../shared/captures');
