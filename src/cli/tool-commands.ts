@@ -1,5 +1,5 @@
 /**
- * `decode`, `radtest`, `trace`, `backup`, `completion`: which options there are.
+ * `decode`, `radtest`, `trace`, `backup`, `restore`, `completion`: which options there are.
  *
  * Enters: what was typed. Leaves: calls of the files that do the work.
  * Invariant: nothing heavy is loaded before the command is chosen.
@@ -36,6 +36,13 @@ export function registerToolCommands(program: Command, context: CommandContext):
     .action(async (folder: string) => {
       const { backup } = await import('./backup.js');
       await backup(context, folder);
+    });
+  program
+    .command('restore <folder>')
+    .description('fill an empty database from a backup; the servers must not run')
+    .action(async (folder: string) => {
+      const { restore } = await import('./restore.js');
+      await restore(context, folder);
     });
   program
     .command('completion <shell>')

@@ -1,103 +1,191 @@
 /**
- * `backup` and `completion`.
+ * `backup` and `restore`.
  *
- * Enters: a database with a stand-in for pg_dump, the tree of commands. Leaves: a folder, a script. Invariant: no password in an
- * argument, modes kept, nothing half-made under the right name; every command completes.
+ * Enters: a database with subscribers, conf, secrets. Leaves: a folder, and another database that says the same. Invariants: modes
+ * are kept, nothing half-made stands under the right name; what is damaged is refused before anything is written.
  */
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { commandHouse, runIn } from './command-line.js';
+import type { Test } from 'tap';
+import { commandHouse } from './command-line.js';
+import type { CommandHouse } from './command-line.js';
 
-/** A program that says it is pg_dump of a release, and writes down how it was called. */
-async function standIn(folder: string, major: number, exit = 0): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const script = `#!/bin/sh
-if [ "$1" = --version ]; then echo 'pg_dump (PostgreSQL) ${String(major)}.1 (Debian ${String(major)}.1-1)'; exit 0; fi
-for argument; do case $argument in --file=*) file=\${argument#--file=} ;; esac; done
-printf '%s\\n' "$@" "PGPASSWORD=$PGPASSWORD" > "$file"
-[ ${String(exit)} = 0 ] || echo 'pg_dump: error: no such thing' >&2
-exit ${String(exit)}
-`;
-  await writeFile(join(folder, 'pg_dump'), script);
-  await chmod(join(folder, 'pg_dump'), 0o755);
+async function outside(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-backup-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-t.test('a backup has the dump, conf and secrets, and says how to restore', async (t) => {
+/** A house with a plan, somebody in it, and keys. */
+async function livedIn(t: Test): Promise<CommandHouse> {
   const house = await commandHouse(t);
-  const password = decodeURIComponent(new URL(house.database.url).password);
-  t.ok(password.length > 3, 'there is a password to hide');
   await mkdir(join(house.dataDir, 'secrets'), { recursive: true });
-  await writeFile(join(house.dataDir, 'secrets', 'class.key'), 'key', { mode: 0o600 });
-  const outside = await mkdtemp(join(tmpdir(), 'sluice-backup-'));
-  t.teardown(() => rm(outside, { recursive: true, force: true }));
-  const bin = await standIn(join(outside, 'bin'), 99);
-  const environment = { PATH: `${bin}:/usr/bin:/bin` };
-  const target = join(outside, 'backup of today');
+  for (const name of ['class.key', 'password.key'])
+    await writeFile(join(house.dataDir, 'secrets', name), `${'ab'.repeat(32)}\n`, { mode: 0o600 });
+  await house.done(['plan', 'add', 'home', '--down', '50M']);
+  await house.done(['subscriber', 'add', 'alice', '--plan', 'home', '--ip', '100.64.9.9', '--password-stdin'], {
+    stdin: 'wonderland\n',
+  });
+  return house;
+}
 
-  const done = await house.run(['backup', target], { environment });
+t.test('a backup has rows, conf, secrets and checksums, and says how to restore', async (t) => {
+  const house = await livedIn(t);
+  const away = await outside(t);
+  await writeFile(join(away, 'linked.toml'), '# one NAS\n');
+  await mkdir(join(house.confDir, 'nas.d'));
+  await symlink(join(away, 'linked.toml'), join(house.confDir, 'nas.d', 'linked.toml'));
+  const target = join(away, 'backup of today');
+  const done = await house.run(['backup', target]);
   t.equal(done.code, 0, done.stderr);
-  t.same((await readdir(target)).sort(), ['RESTORE.txt', 'conf', 'secrets', 'sluice.dump']);
-  t.equal((await stat(target)).mode & 0o777, 0o700);
-  t.equal((await stat(join(target, 'secrets', 'class.key'))).mode & 0o777, 0o600, 'a secret stays one');
-  const called = await readFile(join(target, 'sluice.dump'), 'utf8');
-  t.match(called, `PGPASSWORD=${password}\n`);
-  t.equal(called.split(password).length - 1, 1, 'the password is in no argument');
-  t.match(called, `--dbname=postgres`);
-  t.equal(`${await readFile(join(target, 'RESTORE.txt'), 'utf8')}`, done.stdout, 'it is said and kept');
-  t.match(done.stdout, `Keep beside it: ${join(house.dataDir, 'spool')}.`);
-  t.notOk((done.stdout + done.stderr).includes(password));
+  t.match(done.stderr, /^\d+ rows of \d+ tables, .* compressed\n$/u);
+  const names = ['RESTORE.txt', 'SHA256SUMS', 'conf', 'database', 'manifest.json', 'secrets'];
+  t.same((await readdir(target)).sort(), names);
+  for (const [path, mode] of [
+    [target, 0o700],
+    [join(target, 'database', 'subscriber.copy.gz'), 0o600],
+    [join(target, 'manifest.json'), 0o600],
+    [join(target, 'secrets', 'class.key'), 0o600],
+  ] as const)
+    t.equal((await stat(path)).mode & 0o777, mode, path);
+  t.equal(
+    await readFile(join(target, 'conf', 'nas.d', 'linked.toml'), 'utf8'),
+    '# one NAS\n',
+    'not the link, the file',
+  );
+  t.equal(await readFile(join(target, 'RESTORE.txt'), 'utf8'), done.stdout, 'it is said and kept');
+  t.match(done.stdout, `Keep beside it the spool: ${join(house.dataDir, 'spool')}.`);
+  t.match(done.stdout, `sluice restore ${target}\n`);
+  t.notMatch(done.stdout + done.stderr, new URL(house.database.url).password, 'no password is shown');
+  const checked = spawnSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], {
+    cwd: target,
+    encoding: 'utf8',
+  });
+  t.match(checked, { status: 0, stdout: '', stderr: '' }, 'the usual program finds every file as it was written');
 
-  t.match(await house.run(['backup', target], { environment }), { code: 1, stderr: /is there already/u });
-  const within = await house.run(['backup', join(house.confDir, 'backup')], { environment });
+  t.match(await house.run(['backup', target]), { code: 1, stderr: /is there already/u });
+  const within = await house.run(['backup', join(house.confDir, 'backup')]);
   t.match(within, { code: 1, stderr: /is below .*, which it would copy; name a folder elsewhere/u });
-  const failing = await standIn(bin, 99, 1).then(() => house.run(['backup', `${target} 2`], { environment }));
-  t.match(failing, { code: 1, stdout: '', stderr: /pg_dump failed: pg_dump: error: no such thing; what was written/u });
-  t.notOk((await readdir(outside)).includes('backup of today 2'), 'half a backup has not the name of one');
+  const plain = await house.run(['backup', `${target} 2`, '--json']);
+  t.match(plain.json(), {
+    folder: `${target} 2`,
+    copied: [house.confDir, join(house.dataDir, 'secrets')],
+    not_copied: [],
+  });
 });
 
-t.test('a pg_dump that is older than the server is refused before anything is written', async (t) => {
-  const house = await commandHouse(t);
-  const bin = await standIn(join(house.confDir, 'bin'), 9);
-  const refused = await house.run(['backup', join(house.confDir, 'backup')], { environment: { PATH: bin } });
-  // A newer one may be installed where Debian keeps them; that of PostgreSQL 18 is not on any machine of ours.
-  t.match(refused, {
+t.test('keys that are elsewhere are told of, and a folder that cannot be finished has another name', async (t) => {
+  const house = await livedIn(t);
+  const away = await outside(t);
+  const key = join(away, 'class.key');
+  await writeFile(key, `${'cd'.repeat(32)}\n`);
+  const toml = await readFile(join(house.confDir, 'sluice.toml'), 'utf8');
+  await house.file(
+    'sluice.toml',
+    `${toml}[radius]\nclass_key_file = "${key}"\npassword_key_file = "\${CREDENTIALS_DIRECTORY}/password.key"\n`,
+  );
+  const { stdout } = await house.done(['backup', join(away, 'one')]);
+  t.match(stdout, `NOT IN THIS BACKUP, and needed: ${key}\n`);
+  t.match(stdout, 'NOT IN THIS BACKUP, and needed: ${CREDENTIALS_DIRECTORY}/password.key\n');
+  // A table that nobody may read ends the backup half-way.
+  await house.database.pool.query('ALTER TABLE access_attempt RENAME TO elsewhere');
+  const failed = await house.run(['backup', join(away, 'two')]);
+  t.equal(failed.code, 1);
+  t.same(
+    (await readdir(away)).filter((name) => name.startsWith('two')),
+    ['two.partial'],
+  );
+});
+
+t.test('a restored database answers as the one before', async (t) => {
+  const house = await livedIn(t);
+  const target = join(await outside(t), 'backup');
+  await house.done(['backup', target]);
+  const other = await commandHouse(t);
+  const restored = await other.run(['restore', target]);
+  t.match(restored, { code: 0, stdout: /^\d+ rows of \d+ tables as of .* are restored; start the servers/u });
+  t.match(restored.stderr, /warning: .*class\.key is missing: cp -a/u, 'a key that would be missed is told of');
+  const show = async (of: CommandHouse): Promise<unknown> =>
+    (await of.done(['subscriber', 'show', 'alice', '--json'])).json();
+  t.same(await show(other), await show(house));
+  const again = await other.run(['restore', join(target, 'manifest.json')]);
+  t.match(again, {
     code: 1,
     stdout: '',
-    stderr: /and the server is PostgreSQL \d+, so nothing was written; install/u,
+    stderr: /^sluice: the database is not empty \(there are rows in plan, account/u,
   });
-  t.notOk((await readdir(house.confDir)).some((name) => name.startsWith('backup')));
+
+  const third = await commandHouse(t);
+  await cp(join(target, 'secrets'), join(third.dataDir, 'secrets'), { recursive: true });
+  await writeFile(join(third.dataDir, 'secrets', 'password.key'), 'another');
+  const json = await third.run(['restore', target, '--json']);
+  t.match(json.json(), {
+    folder: target,
+    skipped_ids: 1_000_000,
+    warnings: [/password\.key is not that of the backup/u],
+  });
+  t.equal(json.json<{ warnings: string[] }>().warnings.length, 1);
 });
 
-t.test('bash completes every command and option', async (t) => {
-  const { code, stdout: script } = await runIn(['completion', 'bash']);
-  t.equal(code, 0);
-  const complete = (...words: string[]): string[] => {
-    const line = words.map((word) => `'${word}'`).join(' ');
-    const asked = `${script}\nCOMP_WORDS=(sluice ${line}); COMP_CWORD=${String(words.length)}; _sluice; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const ended = spawnSync('bash', ['--norc', '-c', asked], { encoding: 'utf8' });
-    if (ended.stderr !== '') t.fail(ended.stderr);
-    return ended.stdout.split('\n').filter((word) => word !== '');
-  };
-  t.same(complete('subs'), ['subscriber']);
-  t.same(complete('subscriber', 're'), ['restore']);
-  t.same(complete('--conf', 'x', 'subscriber', 'se'), ['set'], 'options before the command');
-  t.same(complete('radtest', 'alice', '--me'), ['--method']);
-  t.same(complete('subscriber', 'list', '--da'), ['--data'], 'options of every command');
-  t.same(complete('decode', '--secret-file', ''), [], 'file names are left to the shell');
-  t.ok(complete('').includes('completion') && complete('').includes('serve'));
-  t.match(await runIn(['completion', 'fish']), { code: 2, stdout: '', stderr: /write bash or zsh/u });
+t.test('what is damaged is refused before anything is written', async (t) => {
+  const house = await livedIn(t);
+  const away = await outside(t);
+  const whole = join(away, 'whole');
+  await house.done(['backup', whole]);
+  const other = await commandHouse(t);
+  const rows = join('database', 'subscriber.copy.gz');
+  const size = (await stat(join(whole, rows))).size;
+  const table: [what: string, damage: (folder: string) => Promise<unknown>, message: RegExp][] = [
+    [
+      'a file cut short',
+      (folder) => truncate(join(folder, rows), size - 1),
+      /subscriber\.copy\.gz is not as it was written: it is cut short or changed/u,
+    ],
+    [
+      'an octet changed',
+      async (folder) => {
+        const octets = await readFile(join(folder, rows));
+        octets[size >> 1]! ^= 1;
+        await writeFile(join(folder, rows), octets);
+      },
+      /subscriber\.copy\.gz is not as it was written/u,
+    ],
+    ['a file lost', (folder) => rm(join(folder, rows)), /subscriber\.copy\.gz is missing: name the folder/u],
+    [
+      'a manifest cut short',
+      (folder) => truncate(join(folder, 'manifest.json'), 100),
+      /manifest\.json is not as it was written/u,
+    ],
+    ['checksums cut short', (folder) => truncate(join(folder, 'SHA256SUMS'), 100), /SHA256SUMS does not name/u],
+    ['no checksums', (folder) => rm(join(folder, 'SHA256SUMS')), /SHA256SUMS is missing/u],
+    [
+      'no backup at all',
+      (folder) => rm(folder, { recursive: true }),
+      /SHA256SUMS is missing: name the folder that sluice backup wrote/u,
+    ],
+  ];
+  for (const [what, damage, message] of table) {
+    const folder = join(away, what);
+    await cp(whole, folder, { recursive: true });
+    await damage(folder);
+    t.match(await other.run(['restore', folder]), { code: 1, stdout: '', stderr: message }, what);
+  }
+  const { rows: left } = await other.database.pool.query('SELECT FROM plan');
+  t.equal(left.length, 0, 'the database is as empty as it was');
+  t.equal((await other.run(['restore', whole])).code, 0, 'and takes the whole one');
 });
 
-t.test('zsh reads its script', async (t) => {
-  const { stdout: script } = await runIn(['completion', 'zsh']);
-  t.match(script, /^#compdef sluice\n/u);
-  t.match(script, "'subscriber:");
-  const ended = spawnSync('zsh', ['-f', '-n', '-c', script], { encoding: 'utf8' });
-  if (ended.error === undefined) t.equal(ended.stderr, '', 'and finds nothing wrong with it');
-  // Quotes of the script are balanced where there is no zsh to ask.
-  else t.equal((script.match(/'/gu)?.length ?? 1) % 2, 0);
+t.test('a server that works in the tables is not pulled from under', async (t) => {
+  const house = await livedIn(t);
+  const target = join(await outside(t), 'backup');
+  await house.done(['backup', target]);
+  await chmod(join(target, 'database'), 0o500);
+  const other = await commandHouse(t);
+  await other.database.pool.query(
+    `INSERT INTO instance (name, started_at, heartbeat_at, caught_up_at) VALUES ('sluice-1', now(), now(), now())`,
+  );
+  t.match(await other.run(['restore', target]), { code: 1, stderr: /not empty \(there are rows in instance\)/u });
 });
