@@ -119,7 +119,7 @@ export class Server {
       onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
-    await this.#trace.open(this.#folders.dataDir);
+    await this.#trace.open(this.#folders.dataDir, classCookie);
     this.#status = await this.#serveStatus();
     this.#log.info(
       {

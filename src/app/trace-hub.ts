@@ -24,23 +24,28 @@ import type { AccessAttempt } from '../store/access-attempts.js';
 /** Somebody who watches. */
 export interface Tracer {
   readonly question: TraceQuestion;
-  /** Takes an event, or counts it as lost; never throws and never waits. */
-  tell(event: TraceEvent): void;
+  /** Takes an event, or counts it as lost without having it made; never throws and never waits. */
+  tell(make: () => TraceEvent): void;
 }
 
-/** Who a request is found to be of. */
-export interface TracedSubscriber {
-  readonly login: string;
-  readonly mac: string | undefined;
+/** Whom the server finds behind a request. */
+export interface TracedIdentity {
+  readonly found: 'one' | 'several' | 'none';
+  readonly by: string;
+  /** Of `one`. */
+  readonly login?: string;
+  readonly mac?: string | undefined;
 }
 
 export interface TraceHubDeps {
   readonly dictionary: Dictionary;
-  /** Whom the server itself finds behind a request; undefined for nobody, or several. */
-  readonly subscriberOf: (request: AdmittedRequest) => TracedSubscriber | undefined;
+  /** Undefined: of no NAS that we know. */
+  readonly identityOf: (request: AdmittedRequest) => TracedIdentity | undefined;
   readonly nasNameOf: (request: AdmittedRequest) => string | undefined;
   /** Our clock, ms since 1970. */
   readonly nowMs: () => number;
+  /** A fault of the tracing itself: everybody who traced has been let go. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** A request that somebody watches. */
@@ -87,113 +92,139 @@ export class TraceHub implements RadiusObserver {
 
   /** A request that passed admission, before it is handled. */
   arrived(request: AdmittedRequest): void {
-    const subscriber = this.#deps.subscriberOf(request);
-    const tracers = this.#watching(request.packet, subscriber);
-    if (tracers.length === 0) return;
-    const followed = { sequence: (this.#sequence += 1), tracers, subscriber: subscriber?.login ?? null };
-    this.#followed.set(request, followed);
-    tell(tracers, {
-      at: this.#at(request.receivedAtMs),
-      event: 'arrived',
-      request: followed.sequence,
-      port: request.port,
-      nas: this.#deps.nasNameOf(request) ?? null,
-      source: endpointText(request.sourceAddress, request.sourcePort),
-      code: codeName(request.packet.code),
-      identifier: request.packet.identifier,
-      subscriber: followed.subscriber,
-      attributes: this.#attributes(request.packet),
+    this.#safely(() => {
+      const identity = this.#deps.identityOf(request);
+      const { packet } = request;
+      const tracers = this.#watching(packet, identity);
+      if (tracers.length === 0) return;
+      const followed = { sequence: (this.#sequence += 1), tracers, subscriber: identity?.login ?? null };
+      this.#followed.set(request, followed);
+      tell(tracers, () => ({
+        at: this.#at(request.receivedAtMs),
+        event: 'arrived',
+        request: followed.sequence,
+        port: request.port,
+        nas: this.#deps.nasNameOf(request) ?? null,
+        source: endpointText(request.sourceAddress, request.sourcePort),
+        code: codeName(packet.code),
+        identifier: packet.identifier,
+        subscriber: followed.subscriber,
+        ...(identity === undefined ? {} : { found: identity.found, found_by: identity.by }),
+        attributes: this.#attributes(packet),
+      }));
     });
   }
 
   /** What was decided about an Access-Request, and why. */
   decided(request: AdmittedRequest, attempt: AccessAttempt): void {
-    const followed = this.#followed.get(request);
-    if (followed === undefined) return;
-    tell(followed.tracers, {
+    this.#follow(request, ({ sequence, subscriber }) => ({
       at: this.#at(),
       event: 'decided',
-      request: followed.sequence,
-      subscriber: followed.subscriber,
+      request: sequence,
+      subscriber,
       outcome: attempt.outcome,
       reason: attempt.reason,
       explanation:
         attempt.outcome === 'accept' ? `answered as the state ${attempt.reason}` : sentenceOf(attempt.reason),
       address: attempt.address === undefined ? null : formatIpv4Address(attempt.address),
-    });
+    }));
   }
 
   sent(request: AdmittedRequest, bytes: Buffer): void {
-    const followed = this.#followed.get(request);
-    if (followed === undefined) return;
-    const parsed = parsePacket(bytes);
-    if (!parsed.ok) return;
-    const { packet } = parsed;
-    const recorded = packet.code === Code.accountingResponse && request.packet.code === Code.accountingRequest;
-    const nowMs = this.#deps.nowMs();
-    tell(followed.tracers, {
-      at: this.#at(nowMs),
-      event: 'answered',
-      request: followed.sequence,
-      code: codeName(packet.code),
-      identifier: packet.identifier,
-      subscriber: followed.subscriber,
-      ...(recorded ? { explanation: 'on disk; the database follows' } : {}),
-      after_ms: Math.max(0, nowMs - request.receivedAtMs),
-      attributes: this.#attributes(packet),
+    this.#follow(request, ({ sequence, subscriber }) => {
+      const nowMs = this.#deps.nowMs();
+      const parsed = parsePacket(bytes);
+      const event = {
+        at: this.#at(nowMs),
+        event: 'answered',
+        request: sequence,
+        subscriber,
+        // The clock may have been set back meanwhile.
+        after_ms: Math.max(0, nowMs - request.receivedAtMs),
+      } as const;
+      if (!parsed.ok) return event;
+      const { packet } = parsed;
+      const recorded = packet.code === Code.accountingResponse && request.packet.code === Code.accountingRequest;
+      return {
+        ...event,
+        code: codeName(packet.code),
+        identifier: packet.identifier,
+        ...(recorded ? { explanation: 'on disk; the database follows' } : {}),
+        attributes: this.#attributes(packet),
+      };
     });
   }
 
   discarded(request: AdmittedRequest, reason: string): void {
-    const followed = this.#followed.get(request);
-    if (followed === undefined) return;
-    tell(followed.tracers, {
+    this.#follow(request, ({ sequence, subscriber }) => ({
       at: this.#at(),
       event: 'discarded',
-      request: followed.sequence,
-      subscriber: followed.subscriber,
+      request: sequence,
+      subscriber,
       reason,
       explanation: sentenceOf(reason),
-    });
+    }));
   }
 
   repeated(packet: Packet, group: SourceGroup, address: string, port: number, reply: Buffer | undefined): void {
-    tell(this.#watching(packet, undefined), {
-      at: this.#at(),
-      event: 'repeated',
-      nas: group.name,
-      source: endpointText(address, port),
-      code: codeName(packet.code),
-      identifier: packet.identifier,
-      explanation: reply === undefined ? 'its first try is still in hand' : 'answered with the same octets again',
-    });
+    this.#safely(() =>
+      tell(this.#watching(packet, undefined), () => ({
+        at: this.#at(),
+        event: 'repeated',
+        nas: group.name,
+        source: endpointText(address, port),
+        code: codeName(packet.code),
+        identifier: packet.identifier,
+        explanation: reply === undefined ? 'its first try is still in hand' : 'answered with the same octets again',
+      })),
+    );
   }
 
   refused(datagram: Buffer, reason: string, group: SourceGroup | undefined, address: string, port: number): void {
-    const parsed = parsePacket(datagram);
-    if (!parsed.ok) return;
-    const { packet } = parsed;
-    tell(this.#watching(packet, undefined), {
-      at: this.#at(),
-      event: 'refused',
-      nas: group?.name ?? null,
-      source: endpointText(address, port),
-      code: codeName(packet.code),
-      identifier: packet.identifier,
-      reason,
-      explanation: 'dropped unanswered; nothing that it says is proven',
-      attributes: this.#attributes(packet),
+    this.#safely(() => {
+      const parsed = parsePacket(datagram);
+      if (!parsed.ok) return;
+      const { packet } = parsed;
+      tell(this.#watching(packet, undefined), () => ({
+        at: this.#at(),
+        event: 'refused',
+        nas: group?.name ?? null,
+        source: endpointText(address, port),
+        code: codeName(packet.code),
+        identifier: packet.identifier,
+        reason,
+        explanation: 'dropped unanswered; nothing that it says is proven',
+        attributes: this.#attributes(packet),
+      }));
     });
   }
 
-  #watching(packet: Packet, subscriber: TracedSubscriber | undefined): Tracer[] {
+  #follow(request: AdmittedRequest, make: (followed: Followed) => TraceEvent): void {
+    this.#safely(() => {
+      const followed = this.#followed.get(request);
+      if (followed !== undefined) tell(followed.tracers, () => make(followed));
+    });
+  }
+
+  // A request is in the midst of being answered: what is wrong here must not become wrong there.
+  #safely(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#tracers.clear();
+      this.watch.current = undefined;
+      this.#deps.onError(error);
+    }
+  }
+
+  #watching(packet: Packet, identity: TracedIdentity | undefined): Tracer[] {
     const userName = packet.text(Attribute.userName);
     const calling = packet.text(Attribute.callingStationId);
     const macs = [calling, userName].map((text) => (text === undefined ? undefined : parseMacAddress(text)));
     return [...this.#tracers].filter(
       ({ question: { login, mac } }) =>
-        (login !== undefined && (login === userName || login === subscriber?.login)) ||
-        (mac !== undefined && (macs.includes(mac) || mac === subscriber?.mac)),
+        (login !== undefined && (login === userName || login === identity?.login)) ||
+        (mac !== undefined && (macs.includes(mac) || mac === identity?.mac)),
     );
   }
 
@@ -210,8 +241,11 @@ export class TraceHub implements RadiusObserver {
   }
 }
 
-function tell(tracers: readonly Tracer[], event: TraceEvent): void {
-  for (const tracer of tracers) tracer.tell(event);
+/** The event is made once, and only when one of them has room for it. */
+function tell(tracers: readonly Tracer[], make: () => TraceEvent): void {
+  let made: TraceEvent | undefined;
+  const once = (): TraceEvent => (made ??= make());
+  for (const tracer of tracers) tracer.tell(once);
 }
 
 function sentenceOf(reason: string): string {

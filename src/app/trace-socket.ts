@@ -21,6 +21,8 @@ import { maxTracers, type TraceHub, type Tracer } from './trace-hub.js';
 const maxQueuedOctets = 1024 * 1024;
 /** Events a second for one tracer: more than anybody reads, and little work. */
 const maxEventsPerSecond = 500;
+/** How often a tracer that missed something is looked at for room to say so, ms. */
+const lostIntervalMs = 500;
 /** Who has not asked by then is let go, ms. */
 const questionTimeoutMs = 5000;
 /** Connections, those included that have not asked yet. */
@@ -117,39 +119,61 @@ export class TraceSocket {
       return;
     }
     connection.once('close', () => this.#hub.remove(tracer));
-    tracer.tell({ at: new Date().toISOString(), event: 'tracing' });
+    tracer.tell(() => ({ at: new Date().toISOString(), event: 'tracing' }));
   }
 }
 
-/** Writes what fits; counts what does not. */
+/** Writes what fits; counts what does not, and tells the count as soon as there is room again. */
 class SocketTracer implements Tracer {
   readonly #connection: Socket;
   #lost = 0;
   #second = 0;
   #inSecond = 0;
+  #telling: NodeJS.Timeout | undefined;
 
   constructor(
     connection: Socket,
     readonly question: TraceQuestion,
   ) {
     this.#connection = connection;
+    connection.once('close', () => clearTimeout(this.#telling));
   }
 
-  tell(event: TraceEvent): void {
+  tell(make: () => TraceEvent): void {
     const second = Math.floor(performance.now() / 1000);
     if (second !== this.#second) {
       this.#second = second;
       this.#inSecond = 0;
     }
-    if (this.#inSecond >= maxEventsPerSecond || this.#connection.writableLength > maxQueuedOctets) {
+    if (this.#inSecond >= maxEventsPerSecond || !this.#hasRoom) {
       this.#lost += 1;
+      this.#telling ??= setTimeout(() => this.#tellLost(), lostIntervalMs).unref();
       return;
     }
     this.#inSecond += 1;
-    if (!this.#connection.writable) return;
-    if (this.#lost > 0) this.#connection.write(lineOf({ at: event.at, event: 'lost', events: this.#lost }));
+    this.#writeLost();
+    this.#write(make());
+  }
+
+  get #hasRoom(): boolean {
+    return this.#connection.writableLength <= maxQueuedOctets;
+  }
+
+  // Nothing may come any more that the count could stand before.
+  #tellLost(): void {
+    this.#telling = undefined;
+    if (this.#hasRoom) this.#writeLost();
+    else this.#telling = setTimeout(() => this.#tellLost(), lostIntervalMs).unref();
+  }
+
+  #writeLost(): void {
+    if (this.#lost === 0) return;
+    this.#write({ at: new Date().toISOString(), event: 'lost', events: this.#lost });
     this.#lost = 0;
-    this.#connection.write(lineOf(event));
+  }
+
+  #write(event: TraceEvent): void {
+    if (this.#connection.writable) this.#connection.write(lineOf(event));
   }
 }
 

@@ -109,13 +109,19 @@ export function textOf(event: TraceEvent): string {
   return [head.join(' '), ...attributes].map(printable).join('\n');
 }
 
+function whoOf({ subscriber, found, found_by: by }: TraceEvent): string {
+  const known = by === undefined || by === 'nothing' ? '' : ` by ${by}`;
+  if (subscriber !== null && subscriber !== undefined) return `of ${subscriber}, known${known}`;
+  return found === 'several' ? `of several subscribers${known}, so of none` : 'of no subscriber';
+}
+
 function headOf(event: TraceEvent): string {
   const packet = `${event.code ?? ''} Identifier ${String(event.identifier ?? '')}`;
   const from = `from ${event.nas ?? 'an unknown NAS'} (${event.source ?? ''})`;
   const why = event.explanation === undefined ? '' : `: ${event.explanation}`;
   switch (event.event) {
     case 'arrived':
-      return `arrived: ${packet} ${from}, ${event.subscriber === null ? 'of no subscriber' : `of ${event.subscriber ?? ''}`}`;
+      return `arrived: ${packet} ${from}, ${whoOf(event)}`;
     case 'repeated':
       return `repeated: ${packet} ${from}${why}`;
     case 'refused':

@@ -52,6 +52,10 @@ export interface TraceEvent {
   readonly identifier?: number;
   /** The login of the subscriber who was found, if one was. */
   readonly subscriber?: string | null;
+  /** `one`, `several`, or `none` of the subscribers is meant. */
+  readonly found?: string;
+  /** What the server knew him by: `login`, `mac`, `address`, `class`, `session`; `nothing` when it names nobody. */
+  readonly found_by?: string;
   /** `accept`, `reject` or `discard`. */
   readonly outcome?: string;
   /** A code; the state for an accept. */
