@@ -16,6 +16,8 @@ export type SignatureVerdict = 'right' | 'wrong' | 'unknown' | 'random';
 /** What a secret says about one packet. */
 export interface PacketVerdict {
   readonly authenticator: SignatureVerdict;
+  /** What hides passwords in this packet; undefined when it is not known, or when a signature is wrong. */
+  readonly hiddenWith: Buffer | undefined;
   /** Null: the packet carries none. */
   readonly messageAuthenticator: Exclude<SignatureVerdict, 'random'> | null;
 }
@@ -43,20 +45,28 @@ export class SignatureJudge {
     if (isRequest(packet.code)) {
       this.#remember(`${from} ${to} ${String(packet.identifier)}`, packet);
       const signed = isSignedRequest(packet.code);
-      return {
-        authenticator: signed ? rightOrWrong(this.#secret.requestAuthenticatorMatches(packet)) : 'random',
-        messageAuthenticator: carries(packet) ? rightOrWrong(this.#secret.messageAuthenticatorMatches(packet)) : null,
-      };
+      const authenticator = signed ? rightOrWrong(this.#secret.requestAuthenticatorMatches(packet)) : 'random';
+      const messageAuthenticator = carries(packet)
+        ? rightOrWrong(this.#secret.messageAuthenticatorMatches(packet))
+        : null;
+      const isWrong = authenticator === 'wrong' || messageAuthenticator === 'wrong';
+      return { authenticator, messageAuthenticator, hiddenWith: isWrong ? undefined : packet.authenticator };
     }
     const request = this.#requests.get(`${to} ${from} ${String(packet.identifier)}`);
     if (request === undefined)
-      return { authenticator: 'unknown', messageAuthenticator: carries(packet) ? 'unknown' : null };
+      return {
+        authenticator: 'unknown',
+        messageAuthenticator: carries(packet) ? 'unknown' : null,
+        hiddenWith: undefined,
+      };
     const { authenticator } = request;
     return {
       authenticator: rightOrWrong(this.#secret.responseAuthenticatorMatches(packet, authenticator)),
       messageAuthenticator: carries(packet)
         ? rightOrWrong(this.#secret.messageAuthenticatorMatches(packet, authenticator))
         : null,
+      // No reply carries a User-Password.
+      hiddenWith: undefined,
     };
   }
 

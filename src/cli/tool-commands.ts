@@ -15,8 +15,11 @@ import type { TraceOptions } from './trace.js';
 export function registerToolCommands(program: Command, context: CommandContext): void {
   program
     .command('decode [input]')
-    .description('show RADIUS packets as text: of octets in hex, of a capture (pcap, pcapng), or of standard input (-)')
+    .description(
+      'show RADIUS packets as text: of octets in hex, of a dump or capture (pcap, pcapng), or of standard input (-)',
+    )
     .option('--secret-file <file>', 'say whether the signatures are right; the secret is the first line of the file')
+    .option('--show-passwords', 'show what User-Password hides, where the secret is right')
     .action(async (input: string | undefined, options: DecodeOptions) => {
       const { decodePackets } = await import('./decode.js');
       await decodePackets(context, input, options);
