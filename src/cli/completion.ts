@@ -1,14 +1,14 @@
 /**
  * `completion`: what a shell completes after `sluice`.
  *
- * Enters: the tree of commands. Leaves: a script for bash or zsh.
+ * Enters: the tree of commands. Leaves: a script for bash, zsh or fish.
  * Invariant: made of the same tree that parses the command line, so it knows every command and option and no other; names are
  * quoted, so no description can be run by the shell.
  */
 import type { Command, Option } from 'commander';
 
 /** Shells that there is a script for. */
-export const shells = ['bash', 'zsh'] as const;
+export const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
 
 /** A place in the tree: the words that lead there and what may follow. */
@@ -22,7 +22,7 @@ interface Place {
 /** The script for a shell, to be sourced. */
 export function completionScript(program: Command, shell: Shell): string {
   const places = placesOf(program, '', []);
-  return shell === 'bash' ? bashScript(places) : zshScript(places);
+  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](places);
 }
 
 function placesOf(command: Command, path: string, inherited: readonly Option[]): Place[] {
@@ -52,7 +52,7 @@ function valueFlags(places: readonly Place[]): string[] {
   ].sort();
 }
 
-// The same walk in both shells: words that are commands lead further down, options and their values are stepped over.
+// The same walk in each shell: words that are commands lead further down, options and their values are stepped over.
 function bashScript(places: readonly Place[]): string {
   const flags = valueFlags(places).join('|');
   const cases = places.map(({ path, commands, options }) => {
@@ -134,6 +134,56 @@ _sluice() {
 }
 compdef _sluice sluice
 `;
+}
+
+function fishScript(places: readonly Place[]): string {
+  const flags = valueFlags(places).map(quotedForFish).join(' ');
+  const below = places
+    .filter(({ commands }) => commands.length > 0)
+    .map(
+      ({ path, commands }) =>
+        `    case ${quotedForFish(path)}\n      echo ${commands.map(({ name }) => quotedForFish(name)).join(' ')}`,
+    );
+  const rules = places.flatMap(({ path, commands, options }) => {
+    // fish joins what follows -n and runs it: the path is quoted within the quotes.
+    const here = `complete -c sluice -n ${quotedForFish(`__sluice_is_at ${quotedForFish(path)}`)}`;
+    return [
+      ...commands.map(
+        ({ name, description }) => `${here} -f -a ${quotedForFish(name)} -d ${quotedForFish(description)}`,
+      ),
+      ...options.map(
+        ({ flag, takesValue, description }) =>
+          `${here} -l ${quotedForFish(flag.slice(2))}${takesValue ? ' -r' : ''} -d ${quotedForFish(description)}`,
+      ),
+    ];
+  });
+  return `# fish completion for sluice; use it with: sluice completion fish | source
+function __sluice_below
+  switch "$argv"
+${below.join('\n')}
+  end
+end
+function __sluice_is_at
+  set -l place ''
+  set -l skip 0
+  for word in (commandline -opc)[2..-1]
+    if test $skip = 1
+      set skip 0
+    else if contains -- $word ${flags}
+      set skip 1
+    else if contains -- $word (string split ' ' (__sluice_below $place))
+      set place (string trim "$place $word")
+    end
+  end
+  test "$place" = "$argv"
+end
+${rules.join('\n')}
+`;
+}
+
+/** Within single quotes fish knows two escapes: of the quote and of the backslash. */
+function quotedForFish(text: string): string {
+  return `'${text.replace(/[\\']/gu, '\\$&')}'`;
 }
 
 function quoted(text: string): string {

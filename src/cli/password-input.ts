@@ -87,13 +87,22 @@ export async function readPassword(
 
 /** The first line of standard input, without its end. */
 export async function readPasswordLine(io: CommandIo): Promise<string> {
+  const [line = ''] = await readInputLines(io, 1);
+  return line;
+}
+
+/** The first lines of standard input, without their ends; fewer when there are no more. What follows is not read. */
+export async function readInputLines(io: CommandIo, lines: number): Promise<string[]> {
   const decoder = new StringDecoder('utf8');
   let text = '';
   for await (const chunk of io.stdin) {
     text += typeof chunk === 'string' ? chunk : decoder.write(chunk as Buffer);
-    if (text.includes('\n') || text.length > longestInputOctets) break;
+    if (text.split('\n').length > lines || text.length > lines * longestInputOctets) break;
   }
-  return (text.split('\n', 1)[0] ?? '').replace(/\r$/u, '');
+  return text
+    .split('\n')
+    .slice(0, lines)
+    .map((line) => line.replace(/\r$/u, ''));
 }
 
 const enter = new Set(['\r', '\n']);

@@ -2,8 +2,8 @@
  * `radtest`: asks a RADIUS server as a NAS would.
  *
  * Enters: a login, options, a password. Leaves: the verified reply as text; exit code 0 for yes, 1 for no, 3 for silence.
- * Invariant: password and secret are never shown and never taken from an argument; no reply is believed whose signatures do
- * not hold.
+ * Invariant: password and secret are never shown, and taken from an argument only with a warning; no reply is believed whose
+ * signatures do not hold.
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
@@ -14,11 +14,11 @@ import { decodeAttributes } from '../radius/decode-attribute.js';
 import { describePacket } from '../radius/describe.js';
 import { headerOctets } from '../radius/packet.js';
 import type { Packet } from '../radius/packet.js';
-import { SharedSecret } from '../radius/shared-secret.js';
+import { maxSecretOctets, SharedSecret } from '../radius/shared-secret.js';
 import { parseAddress, parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError, UsageError } from './command-error.js';
-import { askHidden, longestPasswordOctets, readPasswordLine } from './password-input.js';
+import { askHidden, longestPasswordOctets, readInputLines } from './password-input.js';
 import { printable } from './printable.js';
 import { peerDisagreement } from './radius-peer.js';
 import { exchange } from './radius-exchange.js';
@@ -33,7 +33,9 @@ export interface RadtestOptions {
   readonly server?: string;
   readonly method?: string;
   readonly secretFile?: string;
-  readonly password?: false;
+  readonly secretStdin?: boolean;
+  readonly secret?: string;
+  readonly password?: string | false;
   readonly passwordStdin?: boolean;
   readonly nasIdentifier?: string;
   readonly nasIpAddress?: string;
@@ -83,10 +85,11 @@ export async function radtest(context: CommandContext, login: string, options: R
   const timeoutMs = wholeNumber('--timeout', options.timeout, defaultTimeoutSeconds, 1, mostSeconds) * 1000;
   const attempts = wholeNumber('--attempts', options.attempts, defaultAttempts, 1, mostAttempts);
   const target = await targetOf(context, options.server, accounting === undefined ? 'auth' : 'accounting');
-  const secret = await secretOf(context, options.secretFile, target.address);
+  const typed = await typedOf(context, options, accounting === undefined);
+  const secret = await secretOf(context, options, typed.secret, target.address);
   const request =
     accounting === undefined
-      ? accessTestRequest(secret, names, method, await passwordOf(context, options))
+      ? accessTestRequest(secret, names, method, await passwordOf(context, options, typed.password))
       : accountingTestRequest(secret, names, accounting, sessionOf(login, options));
   const result = await exchange({
     ...target,
@@ -181,9 +184,39 @@ async function targetOf(
   }
 }
 
-/** The secret of the file; for a server of this configuration that is asked over loopback, the one in nas.d. */
-async function secretOf(context: CommandContext, file: string | undefined, address: string): Promise<Buffer> {
-  if (file !== undefined) return await readSecretFile(file);
+/** What standard input has for us: the secret first, then the password. */
+async function typedOf(
+  context: CommandContext,
+  options: RadtestOptions,
+  isAccess: boolean,
+): Promise<{ readonly secret: string | undefined; readonly password: string | undefined }> {
+  const secrets = [options.secretFile, options.secretStdin, options.secret].filter((one) => one !== undefined);
+  if (secrets.length > 1) throw new UsageError('the secret is given in several ways', 'choose one');
+  if (typeof options.password === 'string' && options.passwordStdin === true)
+    throw new UsageError('--password and --password-stdin are both given', 'choose one');
+  for (const [option, value] of [
+    ['--secret', options.secret],
+    ['--password', options.password],
+  ] as const)
+    if (typeof value === 'string')
+      context.remark(`warning: everybody on this machine can see ${option} in the process list; use ${option}-stdin`);
+  const wantsPassword = isAccess && options.passwordStdin === true && options.password !== false;
+  const wanted = Number(options.secretStdin === true) + Number(wantsPassword);
+  const lines = wanted === 0 ? [] : await readInputLines(context.io, wanted);
+  const secret = options.secretStdin === true ? (lines.shift() ?? '') : undefined;
+  return { secret, password: wantsPassword ? (lines.shift() ?? '') : undefined };
+}
+
+/** The secret as given; for a server of this configuration that is asked over loopback, the one in nas.d. */
+async function secretOf(
+  context: CommandContext,
+  options: RadtestOptions,
+  typed: string | undefined,
+  address: string,
+): Promise<Buffer> {
+  if (options.secretFile !== undefined) return await readSecretFile(options.secretFile);
+  const given = typed ?? options.secret;
+  if (given !== undefined) return givenSecret(given);
   if (!address.startsWith('127.') && address !== '::1')
     throw new UsageError('the secret is not known', 'name the file that holds it with --secret-file');
   const group = buildSourceTable((await context.config()).nas, (secret) => secret).lookup(address);
@@ -196,15 +229,29 @@ async function secretOf(context: CommandContext, file: string | undefined, addre
   return secret.octets();
 }
 
-async function passwordOf(context: CommandContext, options: RadtestOptions): Promise<string | undefined> {
+function givenSecret(text: string): Buffer {
+  const secret = Buffer.from(text, 'utf8');
+  if (secret.length >= 1 && secret.length <= maxSecretOctets) return secret;
+  throw new CommandError(
+    secret.length === 0 ? 'the secret is empty' : `the secret has ${String(secret.length)} octets`,
+    `a secret has 1 to ${String(maxSecretOctets)} of them`,
+  );
+}
+
+async function passwordOf(
+  context: CommandContext,
+  options: RadtestOptions,
+  typed: string | undefined,
+): Promise<string | undefined> {
   if (options.password === false) return undefined;
   const { io } = context;
-  if (options.passwordStdin !== true && io.stdin.isTTY !== true)
+  const given = typed ?? options.password;
+  if (given === undefined && io.stdin.isTTY !== true)
     throw new CommandError(
       'there is no terminal to ask for the password on',
       'use --password-stdin, or --no-password for a subscriber who is known by MAC',
     );
-  const password = options.passwordStdin === true ? await readPasswordLine(io) : await askHidden(io, 'Password: ');
+  const password = given ?? (await askHidden(io, 'Password: '));
   const octets = Buffer.byteLength(password, 'utf8');
   if (octets < 1 || octets > longestPasswordOctets)
     throw new CommandError(

@@ -49,11 +49,12 @@ export function registerToolCommands(program: Command, context: CommandContext):
     });
   program
     .command('completion <shell>')
-    .description('print what makes bash or zsh complete commands: source <(sluice completion bash)')
+    .description('print what makes bash, zsh or fish complete commands: source <(sluice completion bash)')
     .action(async (shell: string) => {
       const { completionScript, shells } = await import('./completion.js');
       const known = shells.find((one) => one === shell);
-      if (known === undefined) throw new UsageError(`there is no completion for '${shell}'`, 'write bash or zsh');
+      if (known === undefined)
+        throw new UsageError(`there is no completion for '${shell}'`, `write ${shells.join(', ')}`);
       await context.print(completionScript(program, known).trimEnd());
     });
 }
@@ -65,7 +66,10 @@ function registerRadtest(program: Command, context: CommandContext): void {
     .option('--server <host:port>', 'whom to ask (default: this configuration over loopback)')
     .option('--method <method>', 'pap, chap, mschap or mschapv2 (default: pap)')
     .option('--secret-file <file>', 'its first line is the secret (default over loopback: that of nas.d)')
+    .option('--secret-stdin', 'read the secret from the first line of standard input, before the password')
+    .option('--secret <text>', 'the secret, for everybody on this machine to see')
     .option('--password-stdin', 'read the password from standard input instead of asking for it')
+    .option('--password <text>', 'the password, for everybody on this machine to see')
     .option('--no-password', 'send none, as for a subscriber who is known by MAC')
     .option('--nas-identifier <text>', 'who asks (default: radtest)')
     .option('--nas-ip-address <address>', 'NAS-IP-Address')

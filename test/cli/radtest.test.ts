@@ -82,6 +82,36 @@ t.test('a server that runs', async (t) => {
     t.match(closed, { code: 3, stderr: /nobody listens at 127\.0\.0\.1 port 9/u });
   });
 
+  await t.test('the secret comes from a file, from standard input, or with a warning from the argument', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-radtest-'));
+    t.teardown(() => rm(folder, { recursive: true, force: true }));
+    await writeFile(join(folder, 'right'), `${server.secret}\n`);
+    const both = `${server.secret}\r\nwonderland\r\n`;
+    const once = ['--timeout', '1', '--attempts', '1'];
+    const visible = (option: string) =>
+      new RegExp(`^warning: everybody on this machine can see ${option} in the process list`, 'u');
+    const table: [argv: string[], stdin: string, code: number, said: RegExp][] = [
+      [['--secret-file', join(folder, 'right'), '--password-stdin'], 'wonderland', 0, /^$/u],
+      [['--secret-stdin', '--password-stdin'], both, 0, /^$/u],
+      [['--secret-stdin', '--no-password'], server.secret, 1, /is not accepted/u],
+      [['--secret', server.secret, '--password-stdin'], 'wonderland', 0, visible('--secret')],
+      [['--secret-stdin', '--password', 'wonderland'], both, 0, visible('--password')],
+      [['--secret-stdin', '--accounting', 'start'], server.secret, 0, /^$/u],
+      [['--secret-stdin', '--password-stdin', ...once], `wrong\nwonderland\n`, 3, /does not answer/u],
+      [['--secret-stdin', '--password-stdin'], server.secret, 1, /the password is empty/u],
+      [['--secret-stdin', '--password-stdin'], '', 1, /the secret is empty/u],
+      [['--secret-stdin', '--secret-file', join(folder, 'right')], '', 2, /the secret is given in several ways/u],
+      [['--password', 'x', '--password-stdin'], '', 2, /are both given/u],
+    ];
+    for (const [argv, stdin, code, said] of table) {
+      const result = await run(['radtest', 'alice', ...argv], stdin);
+      t.match(result, { code, stderr: said }, argv.map((one) => (one === server.secret ? 'SECRET' : one)).join(' '));
+      t.notMatch(result.stdout + result.stderr, server.secret, 'and is never shown');
+    }
+    const start = ['radtest', 'alice', '--accounting', 'stop', '--secret-stdin'];
+    t.equal((await run(start, server.secret)).code, 0);
+  });
+
   await t.test('what makes no sense is told before anything is sent', async (t) => {
     const table: [argv: string[], code: number, message: RegExp][] = [
       [['--method', 'eap'], 2, /--method is 'eap'; write one of pap, chap, mschap, mschapv2/u],
@@ -129,7 +159,7 @@ t.test('a server that runs', async (t) => {
     t.equal(new Set(events.slice(0, 3).map(({ request }) => request)).size, 1, 'one number for one request');
     t.match(
       (await mac).stdout,
-      /^\S+ #\d+ arrived: Access-Request Identifier \d+ from localhost \(127\.0\.0\.1:\d+\), of alice\n/u,
+      /^\S+ #\d+ arrived: Access-Request Identifier \d+ from localhost \(127\.0\.0\.1:\d+\), of alice, known by login\n/u,
     );
     t.match((await mac).stdout, /decided: reject \(wrong-password\): the password is wrong\n/u);
     t.notMatch((await tracing).stdout + (await mac).stdout, 'mistaken');
