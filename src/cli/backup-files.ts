@@ -31,7 +31,7 @@ export function rowsFile(table: string): string {
 /** Writes the rows of a table. @param folder the backup */
 export async function writeRows(folder: string, table: string, rows: Readable): Promise<void> {
   const path = join(folder, rowsFile(table));
-  // The least effort: a busy server has better things to do, and the text shrinks to a fifth all the same.
+  // The least effort: a busy server has better things to do.
   const gzip = createGzip({ level: constants.Z_BEST_SPEED });
   await pipeline(rows, gzip, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }));
 }
