@@ -5,7 +5,7 @@
 import t from 'tap';
 import { Subscriber } from '../../src/domain/subscriber.js';
 import { PasswordCheck } from '../../src/handlers/password-check.js';
-import { AdmittedRequest } from '../../src/radius/admitted-request.js';
+import type { AdmittedRequest } from '../../src/radius/admitted-request.js';
 import { parsePacket } from '../../src/radius/packet.js';
 import { PapVerifier } from '../../src/radius/pap.js';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
