@@ -35,6 +35,8 @@ export interface CommandRun {
   readonly output: string;
   /** Most memory that the process had, MB; undefined when it ended before anybody looked. */
   readonly peakMb: number | undefined;
+  /** Processor time of the command and of the PostgreSQL that it started, seconds. */
+  readonly processorSeconds: number;
 }
 
 export class House {
@@ -78,7 +80,7 @@ export class House {
 
   /** Runs a command to its end; its progress is shown. @throws Error when it fails */
   async run(args: readonly string[]): Promise<CommandRun> {
-    const beganMs = performance.now();
+    const [beganMs, usedBefore] = [performance.now(), await endedChildrenSeconds()];
     const child = this.spawn([], args, 'inherit');
     let output = '';
     child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -89,7 +91,8 @@ export class House {
     const code = await new Promise((resolve) => child.once('close', resolve));
     clearInterval(look);
     if (code !== 0) throw new Error(`sluice ${args.join(' ')} ended in ${String(code)}: ${output}`);
-    return { seconds: (performance.now() - beganMs) / 1000, output, peakMb };
+    const seconds = (performance.now() - beganMs) / 1000;
+    return { seconds, output, peakMb, processorSeconds: (await endedChildrenSeconds()) - usedBefore };
   }
 
   /** Starts the server and waits until it is ready. @returns how long that took, seconds */
@@ -165,9 +168,8 @@ export class House {
 
   /** Processor time of the server so far, seconds. */
   async processorSeconds(): Promise<number> {
-    const stat = await readFile(`/proc/${this.pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    const fields = await statOf(this.pid);
+    return (fields[11]! + fields[12]!) / TICKS_PER_SECOND;
   }
 
   /** For SQL as a billing program would send it. Holds the password: not for output. */
@@ -189,6 +191,34 @@ export class House {
     await this.stop();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Numbers of /proc/PID/stat from the third on, where the state stands (proc(5)). */
+async function statOf(pid: number): Promise<number[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  return stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+}
+
+/** Processor time of our children that have ended, and of theirs. */
+async function endedChildrenSeconds(): Promise<number> {
+  const fields = await statOf(process.pid);
+  return (fields[13]! + fields[14]!) / TICKS_PER_SECOND;
+}
+
+/** How busy all processors are, 0 to 1, over some seconds. */
+export async function busyShare(seconds: number): Promise<number> {
+  const read = async (): Promise<{ idle: number; all: number }> => {
+    const line = (await readFile('/proc/stat', 'utf8')).split('\n')[0]!;
+    const times = line.split(/\s+/).slice(1, 9).map(Number);
+    return { idle: times[3]! + times[4]!, all: times.reduce((sum, one) => sum + one, 0) };
+  };
+  const before = await read();
+  await delay(seconds * 1000);
+  const after = await read();
+  return 1 - (after.idle - before.idle) / Math.max(1, after.all - before.all);
 }
 
 async function memoryOf(pid: number): Promise<{ residentMb: number | undefined; peakMb: number | undefined }> {

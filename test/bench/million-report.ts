@@ -19,12 +19,18 @@ const SEARCH_MS = 100;
 export class MillionReport {
   readonly #lines: Line[] = [];
   readonly #beganMs = performance.now();
+  readonly #others: number[] = [];
   #pages: readonly PageTime[] = [];
 
   constructor(private readonly people: number) {}
 
   get failed(): boolean {
     return this.#lines.some(({ passed }) => passed === false);
+  }
+
+  /** How busy the processors were with other work, 0 to 1, while nothing of ours ran. */
+  others(share: number): void {
+    this.#others.push(share);
   }
 
   /** A remark while it goes on. */
@@ -71,7 +77,9 @@ export class MillionReport {
       '',
       `Written by \`npm run bench:million\` on ${new Date().toISOString().slice(0, 10)} (${machine}). Server, PostgreSQL, importer and the`,
       'clients that measure them share the machine. Answers are Access-Accepts to PAP requests with Message-Authenticator, sent at',
-      '2,000/s whatever becomes of the answers; *worst second* is the 99th percentile within the worst second of the time.',
+      '2,000/s whatever becomes of the answers; *worst second* is the 99th percentile within the worst second of the time; *sender late* is the',
+      '99th percentile of what the machine alone adds. Other programs kept the processors',
+      `${this.#others.map((share) => `${(share * 100).toFixed(0)} %`).join(' and ')} busy before and after.`,
       '',
       ...table,
       '',
