@@ -23,8 +23,8 @@ export interface DatabaseOptions {
   remark(text: string): void;
 }
 
-/** One for the work and one to spare, so that a command never waits for itself. */
-const connections = 2;
+/** Two for the lanes of an import and one to spare, so that a command never waits for itself. */
+const connections = 3;
 
 /** Imports and pools of a million addresses run in slices; one slice on a loaded machine is far from this, ms. */
 const statementTimeoutMs = 300_000;

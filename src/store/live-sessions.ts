@@ -3,7 +3,7 @@
 // nothing; a restart of a box ends all its earlier sessions at once, however many there are.
 
 import type { LiveSession } from '../domain/access.js';
-import { ShardedMultiMap } from './sharded-index.js';
+import { DenseMap, ShardedMultiMap } from './sharded-index.js';
 
 /** A session as the accounting handler knows it when it acknowledges a packet. */
 export interface SessionStart {
@@ -102,7 +102,7 @@ export class HeldSession implements LiveSession {
 /** All live sessions of all NASes, as far as this instance knows. */
 export class LiveSessions {
   private readonly boxes = new Map<string, Map<string, Box>>();
-  private readonly bySubscriber = new ShardedMultiMap<number, HeldSession>();
+  private readonly bySubscriber = new ShardedMultiMap<number, HeldSession>(new DenseMap());
   private readonly byAddress = new Map<string, ShardedMultiMap<number, HeldSession>>();
   private count = 0;
 
@@ -229,7 +229,7 @@ export class LiveSessions {
     if (session.subscriberId !== undefined) this.bySubscriber.add(session.subscriberId, session);
     if (session.address !== undefined) {
       let index = this.byAddress.get(session.routingDomain);
-      if (!index) this.byAddress.set(session.routingDomain, (index = new ShardedMultiMap()));
+      if (!index) this.byAddress.set(session.routingDomain, (index = new ShardedMultiMap(new DenseMap())));
       index.add(session.address, session);
     }
     return session;
