@@ -19,6 +19,11 @@ export const defaultMaxInHand = 20_000;
 export interface RadiusServerOptions {
   readonly auth: readonly ListenOptions[];
   readonly accounting: readonly ListenOptions[];
+  /**
+   * Inherited sockets for authentication stay unread until `openHeldBack`: what waits in them would be discarded while nothing can be
+   * decided yet. Default false.
+   */
+  readonly holdBackInheritedAuth?: boolean;
   readonly sources: SourceTable;
   /** Answers or discards each request, now or later. What it throws is counted, and told to `onError`. */
   readonly handler: (request: AdmittedRequest) => void;
@@ -73,6 +78,7 @@ export class RadiusServer implements RequestOwner {
   #admitted = 0;
   #repeated = 0;
   #draining = false;
+  #heldBack: readonly ListenOptions[] = [];
   #onIdle: (() => void) | undefined;
 
   constructor(options: RadiusServerOptions) {
@@ -99,12 +105,15 @@ export class RadiusServer implements RequestOwner {
   }
 
   /**
-   * Opens all sockets.
+   * Opens all sockets, but for those that are held back.
    * @throws ListenError for the first that cannot be had; the others are closed again
    */
   async start(): Promise<void> {
+    const isHeldBack = (listen: ListenOptions): boolean =>
+      this.#options.holdBackInheritedAuth === true && listen.descriptor !== undefined;
+    this.#heldBack = this.#options.auth.filter(isHeldBack);
     try {
-      for (const listen of this.#options.auth) await this.#open(listen, 'auth');
+      for (const listen of this.#options.auth) if (!isHeldBack(listen)) await this.#open(listen, 'auth');
       for (const listen of this.#options.accounting) await this.#open(listen, 'accounting');
     } catch (error) {
       await this.#closeAll();
@@ -113,12 +122,23 @@ export class RadiusServer implements RequestOwner {
   }
 
   /**
-   * Stops: new requests are dropped at once (the NAS asks another server), those in hand may finish, held Rejects get their
-   * time, then the sockets close.
+   * Opens what was held back. A second call does nothing.
+   * @throws ListenError
+   */
+  async openHeldBack(): Promise<void> {
+    const heldBack = this.#draining ? [] : this.#heldBack;
+    this.#heldBack = [];
+    for (const listen of heldBack) await this.#open(listen, 'auth');
+  }
+
+  /**
+   * Stops: new requests are dropped at once (the NAS asks another server), or wait in an inherited socket for the next process; those in
+   * hand may finish, held Rejects get their time, then the sockets close.
    * @param drainMs how long to wait for that at most
    */
   async stop(drainMs: number): Promise<void> {
     this.#draining = true;
+    for (const listener of this.#listeners) if (listener.isInherited) listener.stopReading();
     if (!this.#isIdle())
       await new Promise<void>((resolve) => {
         const timer = this.#timers.setTimeout(resolve, drainMs);

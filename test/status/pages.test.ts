@@ -360,7 +360,7 @@ t.test('a web site that makes a browser ask for us by its own name gets nothing'
   );
 });
 
-t.test('with users, pages and twins want a name and a password; health does not', async (t) => {
+t.test('with users, pages, twins and metrics want a name and a password; health does not', async (t) => {
   const users = [{ name: 'anna', passwordHash: SecretValue.of('hash') }];
   const { house, id } = await withIvanov(t, {
     rules: { users },
@@ -370,7 +370,7 @@ t.test('with users, pages and twins want a name and a password; health does not'
   const basic = (password: string) => ({
     authorization: `Basic ${Buffer.from(`anna:${password}`).toString('base64')}`,
   });
-  for (const path of ['/', '/subscribers?q=i', `/subscribers/${String(id)}`, '/api/sessions', '/nope']) {
+  for (const path of ['/', '/subscribers?q=i', `/subscribers/${String(id)}`, '/api/sessions', '/metrics', '/nope']) {
     const refused = await house.get(path);
     t.equal(refused.statusCode, 401, path);
     t.match(refused.headers['www-authenticate'], /^Basic realm=/);
@@ -378,8 +378,15 @@ t.test('with users, pages and twins want a name and a password; health does not'
     t.not((await house.get(path, basic('right'))).statusCode, 401, path);
   }
   t.equal(house.lookUps.at(-1)?.user, 'anna', 'and the log knows who it was');
-  for (const path of ['/healthz', '/readyz', '/metrics', '/style.css'])
-    t.equal((await house.get(path)).statusCode, 200, path);
+  for (const path of ['/healthz', '/readyz', '/style.css']) t.equal((await house.get(path)).statusCode, 200, path);
+});
+
+t.test('status.metrics_open gives the metrics, and nothing else, to whoever asks', async (t) => {
+  const users = [{ name: 'anna', passwordHash: SecretValue.of('hash') }];
+  const house = await pageHouse(t, { rules: { users, metricsOpen: true } });
+  t.equal((await house.get('/metrics')).statusCode, 200);
+  t.equal((await house.get('/')).statusCode, 401);
+  t.equal((await house.get('/api/overview')).statusCode, 401);
 });
 
 t.test('without the database the overview stays, and the rest says what is wrong', async (t) => {
