@@ -20,6 +20,7 @@ import {
 } from './app/policy.js';
 import { needRestart } from './app/restart-settings.js';
 import { StatusSide } from './app/status-side.js';
+import { TraceSide } from './app/trace-side.js';
 import { Supervision } from './app/supervision.js';
 import { SpoolTurns, turningParts } from './app/turning-parts.js';
 import { formatEndpoint, type Endpoint } from './config/endpoint.js';
@@ -81,6 +82,7 @@ export class Server {
   readonly #notes = new LiveSessionNotes(this.#directory, (nasName) => this.#rulesOf(nasName));
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
+  readonly #trace: TraceSide;
   #policy: Policy | undefined;
   #spool: Spool | undefined;
   #radius: RadiusServer | undefined;
@@ -98,6 +100,8 @@ export class Server {
   constructor(folders: ServerOptions, log: Logger) {
     this.#folders = folders;
     this.#log = log;
+    const [dictionary, directory] = [this.#dictionary, this.#directory];
+    this.#trace = new TraceSide({ dictionary, directory, policy: () => this.#policy!, log });
     this.#supervision = folders.supervision ?? Supervision.none();
   }
 
@@ -123,6 +127,7 @@ export class Server {
       onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
+    await this.#trace.open(this.#folders.dataDir, classCookie);
     this.#status = await this.#serveStatus();
     this.#log.info(
       {
@@ -176,6 +181,7 @@ export class Server {
     await this.#radius?.stop(DRAIN_MS);
     await this.#reaching;
     await this.#database?.stop();
+    await this.#trace.close();
     await this.#spool?.close();
     await this.#status?.stop();
     await this.#supervision.close();
@@ -242,6 +248,7 @@ export class Server {
       rejectJitterMs: radius.rejectJitterMs,
       maxHeldRejects: radius.maxDelayedRejects,
       maxInHand: radius.maxPendingRequests,
+      watch: this.#trace.watch,
     });
     await server.start();
     return server;
@@ -330,6 +337,7 @@ export class Server {
         }),
         classCookie,
         attempts: side.attempts,
+        watch: this.#trace.watch,
         nowMs: Date.now,
         onError: (error) => this.#log.error({ err: error }, 'an Access-Request could not be handled'),
       },

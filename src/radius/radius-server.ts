@@ -10,6 +10,7 @@ import { DelayedReplies, systemTimers, type Timers } from './delayed-reply.js';
 import { DropLedger, type DropCount, type DropListener } from './drop-ledger.js';
 import { DuplicateTable } from './duplicate-table.js';
 import { UdpListener, type ListenOptions } from './listener.js';
+import type { RadiusWatch } from './radius-observer.js';
 
 /** Requests in hand at once; more means that answers would come after the NAS gave up. */
 export const defaultMaxInHand = 20_000;
@@ -39,6 +40,8 @@ export interface RadiusServerOptions {
   readonly rejectJitterMs?: number;
   readonly maxHeldRejects?: number;
   readonly maxInHand?: number;
+  /** Where to look for somebody who watches; default nobody. */
+  readonly watch?: RadiusWatch;
 }
 
 /** Counters of a running server. */
@@ -68,6 +71,7 @@ export class RadiusServer implements RequestOwner {
   readonly #rejects: DelayedReplies<HeldReject>;
   readonly #drops: DropLedger;
   readonly #maxInHand: number;
+  readonly #watch: RadiusWatch;
   readonly #epochMs: () => number;
   readonly #listeners: UdpListener[] = [];
   readonly #sentByCode = new Map<number, number>();
@@ -81,6 +85,7 @@ export class RadiusServer implements RequestOwner {
     this.#options = options;
     const nowMs = options.nowMs ?? ((): number => performance.now());
     this.#epochMs = options.epochMs ?? Date.now;
+    this.#watch = options.watch ?? {};
     this.#timers = options.timers ?? systemTimers;
     this.#maxInHand = options.maxInHand ?? defaultMaxInHand;
     this.#drops = new DropLedger({ nowMs, onDrop: options.onDrop });
@@ -181,6 +186,7 @@ export class RadiusServer implements RequestOwner {
   discarded(request: AdmittedRequest, reason: string): void {
     this.#duplicates.forget(request.duplicateEntry);
     this.#drops.drop(reason, request.group.name, request.sourceAddress);
+    this.#watch.current?.discarded(request, reason);
     this.#checkIdle();
   }
 
@@ -203,11 +209,13 @@ export class RadiusServer implements RequestOwner {
     const admission = admit(this.#options.sources, port, datagram, address);
     if (!admission.ok) {
       this.#drops.drop(admission.reason, admission.group?.name, address);
+      this.#watch.current?.refused(datagram, admission.reason, admission.group, address, sourcePort);
       return;
     }
     const { packet, group } = admission;
     const known = this.#duplicates.find(socket, address, sourcePort, packet);
     if (known !== undefined) {
+      this.#watch.current?.repeated(packet, group, address, sourcePort, known.reply);
       if (known.reply === undefined) {
         this.#drops.drop('duplicate-in-hand', group.name, address);
       } else {
@@ -217,7 +225,9 @@ export class RadiusServer implements RequestOwner {
       return;
     }
     if (this.#draining || this.#duplicates.inHand >= this.#maxInHand) {
-      this.#drops.drop(this.#draining ? 'draining' : 'overloaded', group.name, address);
+      const reason = this.#draining ? 'draining' : 'overloaded';
+      this.#drops.drop(reason, group.name, address);
+      this.#watch.current?.refused(datagram, reason, group, address, sourcePort);
       return;
     }
     this.#admitted++;
@@ -234,6 +244,7 @@ export class RadiusServer implements RequestOwner {
       listener,
       this.#duplicates.add(socket, address, sourcePort, packet),
     );
+    this.#watch.current?.arrived(request);
     try {
       this.#options.handler(request);
     } catch (error) {
@@ -247,6 +258,7 @@ export class RadiusServer implements RequestOwner {
     request.listener.send(bytes, request.sourceAddress, request.sourcePort);
     const code = bytes[0]!;
     this.#sentByCode.set(code, (this.#sentByCode.get(code) ?? 0) + 1);
+    this.#watch.current?.sent(request, bytes);
     this.#checkIdle();
   }
 
