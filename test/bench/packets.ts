@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { Attribute } from '../../src/radius/attribute-number.js';
 import type { RequestBuilder } from '../../src/radius/request.js';
-import { SharedSecret } from '../../src/radius/shared-secret.js';
+import type { SharedSecret } from '../../src/radius/shared-secret.js';
 import { accessRequest, accountingRequest, type BuiltRequest } from '../support/radius-client.js';
 import { identifierOf } from './packet-file.js';
 import { poolPerson, staticPerson, STATIC_SUBSCRIBERS, type Person } from './world.js';
