@@ -59,10 +59,8 @@ export async function startSluice(databaseUrl: string, secret: string, profileFo
       files: {
         'nas.d/localhost.toml': `name = "bras1"\naddress = "127.0.0.1"\nsecret = "${secret}"\nprofile = "mikrotik-ppp"\n`,
       },
-      environment: {
-        UV_THREADPOOL_SIZE: '8',
-        ...(profileFolder === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileFolder}` }),
-      },
+      environment: { UV_THREADPOOL_SIZE: '8' },
+      ...(profileFolder === undefined ? {} : { nodeArguments: ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] }),
     });
     return {
       name: 'Sluice',

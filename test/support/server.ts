@@ -48,6 +48,8 @@ export interface TestServerOptions {
   waitUntilReady?: boolean;
   /** Runs what `npm run build` made, as an installation does, instead of the sources. */
   isBuilt?: boolean;
+  /** Options of Node.js itself. */
+  nodeArguments?: readonly string[];
 }
 
 /** One line of the server's log, as pino writes it. */
@@ -149,7 +151,7 @@ export class TestServer {
     }
     const program =
       options.isBuilt === true ? [join(root, 'build', 'main.js')] : ['--import', 'tsx', join(root, 'src', 'main.ts')];
-    const child = spawn(process.execPath, [...program, '--conf', confDir, '--data', dataDir, 'serve'], {
+    const child = spawn(process.execPath, [...(options.nodeArguments ?? []), ...program, '--conf', confDir, '--data', dataDir, 'serve'], {
       cwd: root,
       env: { ...process.env, ...options.environment },
       stdio: ['pipe', 'pipe', 'pipe'],
