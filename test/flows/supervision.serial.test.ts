@@ -145,10 +145,17 @@ t.test('three restarts under traffic: every request is answered though none is s
   const at = await house(t);
   await at.supervisor.start();
   await at.supervisor.logged('ready');
+  const stranger = await RadiusClient.open(at.authPort);
+  t.teardown(() => stranger.close());
   const restarts = (async () => {
     for (let restart = 0; restart < 3; restart++) {
-      await pause(300);
+      await at.supervisor.loggedTimes('ready', restart + 1);
+      // A Reject that is held back makes the stop last a second or more, in which others go on to ask.
+      const wrong = accessRequest({ secret: at.secret, userName: 'u0', password: 'wrong', nasIpAddress: '127.0.0.1' });
+      const refused = stranger.ask(wrong, { timeoutMs: NAS_PATIENCE_MS });
+      await pause(100);
       t.equal(await at.supervisor.stop(), 'exit 0');
+      t.equal((await refused)?.code, Code.accessReject, 'what was in hand is answered');
       // A packet at the worst moment: nobody is there at all.
       await pause(200);
       await at.supervisor.start();

@@ -114,6 +114,13 @@ export class SmallSupervisor {
     return JSON.parse(found) as Record<string, unknown>;
   }
 
+  /** Waits until a line with this message was written so many times, over all lives of the service. */
+  async loggedTimes(message: string, times: number): Promise<void> {
+    await waitFor(`"${message}" ${String(times)} times in the log`, PATIENCE_MS, () => {
+      return this.lines.filter((line) => line.includes(`"msg":${JSON.stringify(message)}`)).length >= times;
+    });
+  }
+
   #readyCount(): number {
     return this.notices.filter((notice) => notice.includes('READY=1')).length;
   }
