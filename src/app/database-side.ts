@@ -24,6 +24,7 @@ import { beginInstance, endInstance, lockInstanceName, TwinInstanceError } from 
 import { migrate } from '../store/migrate.js';
 import { openPagePool, PAGE_ROLE, type PageDatabase } from '../store/page-pool.js';
 import { readPosition } from '../store/spool-position.js';
+import { analyzeGrown } from '../store/table-statistics.js';
 import { Applier } from '../workers/applier.js';
 import { type BacklogScan, scanBacklog } from '../workers/backlog-scan.js';
 import { Heartbeat } from '../workers/heartbeat.js';
@@ -34,6 +35,8 @@ import { Sweeper } from '../workers/sweeper.js';
 /** Attempts are written once a second: what people look at need not be fresher. */
 const ATTEMPTS_INTERVAL_MS = 1000;
 const ATTEMPTS_PRUNE_INTERVAL_MS = 60_000;
+/** How often fast growing tables are looked for, ms: in a second a new one can grow by some ten thousand rows. */
+const STATISTICS_INTERVAL_MS = 1000;
 const ATTEMPTS_PRUNE_LIMIT = 5000;
 /** Rows kept at most, whatever the number of subjects: some 30 MB. */
 const ATTEMPTS_MAX_ROWS = 200_000;
@@ -324,6 +327,10 @@ export class DatabaseSide {
       }),
       loop('access-attempts-prune', ATTEMPTS_PRUNE_INTERVAL_MS, async () => {
         return (await pruneAccessAttempts(pool, retention, ATTEMPTS_PRUNE_LIMIT)) >= ATTEMPTS_PRUNE_LIMIT;
+      }),
+      loop('table-statistics', STATISTICS_INTERVAL_MS, async () => {
+        await analyzeGrown(pool);
+        return false;
       }),
       loop('instance-name', NAME_INTERVAL_MS, async () => {
         if (this.#name !== undefined || (await this.#takeName())) return false;

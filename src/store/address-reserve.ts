@@ -295,7 +295,8 @@ export class AddressReserve {
       const share = Math.max(1, Math.floor((sizes.get(reserve.poolId) ?? 0) * LARGEST_SHARE));
       reserve.target = Math.min(reserveSize, share);
       const waiters = reserve.waiters.size;
-      const count = Math.max(reserve.target, waiters) - reserve.addresses.length;
+      // What is at hand may go to newcomers before the answer is here, so nobody who waits is counted on it.
+      const count = Math.max(reserve.target - reserve.addresses.length, waiters);
       if (count > 0 && (waiters > 0 || mayAsk(reserve, nowMs())))
         asked.push({ reserve, waiters, want: { poolId: reserve.poolId, count } });
     }

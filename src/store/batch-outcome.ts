@@ -27,10 +27,11 @@ export async function saveOutcome(
   if (outcome.usage.length > 0) await collectUsage(client, outcome.usage);
   if (outcome.restarts.length > 0) await saveRestarts(client, outcome.restarts);
   if (stirred.length > 0) {
-    await client.query(
-      `INSERT INTO change_feed (kind, ref, instance) SELECT 'session', id, $2 FROM unnest($1::bigint[]) AS s (id)`,
-      [stirred.map((session) => session.id), instance],
-    );
+    await client.query({
+      name: 'note-sessions',
+      text: `INSERT INTO change_feed (kind, ref, instance) SELECT 'session', id, $2 FROM unnest($1::bigint[]) AS s (id)`,
+      values: [stirred.map((session) => session.id), instance],
+    });
   }
   const subscribers = stirred.flatMap((session) => (session.subscriberId === null ? [] : [session.subscriberId]));
   return [...new Set(subscribers)];
@@ -48,7 +49,12 @@ async function saveSessions(client: PoolClient, touched: readonly TouchedSession
   const closing = become('live', 'closed');
   const reopening = become('closed', 'live');
   const amended = become('closed', 'closed');
-  if (closing.length > 0) await client.query('DELETE FROM session WHERE id = ANY ($1::bigint[])', [ids(closing)]);
+  if (closing.length > 0)
+    await client.query({
+      name: 'delete-live',
+      text: 'DELETE FROM session WHERE id = ANY ($1::bigint[])',
+      values: [ids(closing)],
+    });
   if (reopening.length + amended.length > 0) await removeHistory(client, [...reopening, ...amended]);
   const alive = touched.filter((t) => t.storedAs === 'live' && t.session.end === null);
   await run(client, updateCounters, sessionsOf(alive.filter((t) => t.countersOnly)));
@@ -66,21 +72,22 @@ async function claimKeys(client: PoolClient, fresh: readonly SessionRecord[]): P
     nas_box: string;
     acct_session_id: string;
     epoch: number;
-  }>(
-    `INSERT INTO session_key (nas_name, nas_box, acct_session_id, epoch, closed_at)
+  }>({
+    name: 'claim-keys',
+    text: `INSERT INTO session_key (nas_name, nas_box, acct_session_id, epoch, closed_at)
      SELECT k.nas_name, k.nas_box, k.acct_session_id, k.epoch, to_timestamp(k.closed_ms / 1000.0)
      FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::float8[])
        AS k (nas_name, nas_box, acct_session_id, epoch, closed_ms)
      ORDER BY 1, 2, 3, 4
      ON CONFLICT DO NOTHING RETURNING session_id, nas_name, nas_box, acct_session_id, epoch`,
-    [
+    values: [
       fresh.map((s) => s.nasName),
       fresh.map((s) => s.nasBox),
       fresh.map((s) => s.acctSessionId),
       fresh.map((s) => s.epoch),
       fresh.map((s) => s.end?.endedAtMs ?? null),
     ],
-  );
+  });
   if (rows.length < fresh.length) throw new BatchConflictError('a session key was stored by another server meanwhile');
   const idOf = new Map(
     rows.map((r) => [[r.nas_name, r.nas_box, r.acct_session_id, r.epoch].join('\u0000'), r.session_id]),
@@ -89,38 +96,43 @@ async function claimKeys(client: PoolClient, fresh: readonly SessionRecord[]): P
 }
 
 async function removeHistory(client: PoolClient, sessions: readonly SessionRecord[]): Promise<void> {
-  await client.query(
-    `DELETE FROM session_history h USING session_key k
+  await client.query({
+    name: 'delete-history',
+    text: `DELETE FROM session_history h USING session_key k
      WHERE k.session_id = ANY ($1::bigint[]) AND h.id = k.session_id AND h.ended_at = k.closed_at`,
-    [ids(sessions)],
-  );
+    values: [ids(sessions)],
+  });
 }
 
 async function setKeys(client: PoolClient, sessions: readonly SessionRecord[]): Promise<void> {
   if (sessions.length === 0) return;
-  await client.query(
-    `UPDATE session_key k SET closed_at = to_timestamp(r.closed_ms / 1000.0)
+  await client.query({
+    name: 'set-keys',
+    text: `UPDATE session_key k SET closed_at = to_timestamp(r.closed_ms / 1000.0)
      FROM unnest($1::bigint[], $2::float8[]) AS r (id, closed_ms) WHERE k.session_id = r.id`,
-    [ids(sessions), sessions.map((s) => s.end?.endedAtMs ?? null)],
-  );
+    values: [ids(sessions), sessions.map((s) => s.end?.endedAtMs ?? null)],
+  });
 }
 
 async function saveAssignments(client: PoolClient, changed: readonly AssignmentRecord[]): Promise<void> {
   if (changed.length === 0) return;
   const stored = changed.filter((a) => a.id !== null);
   if (stored.length > 0) {
-    await client.query('DELETE FROM assignment_holder WHERE assignment_id = ANY ($1::bigint[])', [
-      stored.map((a) => a.id),
-    ]);
+    await client.query({
+      name: 'delete-holders',
+      text: 'DELETE FROM assignment_holder WHERE assignment_id = ANY ($1::bigint[])',
+      values: [stored.map((a) => a.id)],
+    });
   }
   const ending = stored.filter((a) => a.end !== null);
   if (ending.length > 0) {
-    await client.query(
-      `UPDATE assignment a SET ended_at = to_timestamp(r.ended_ms / 1000.0), end_cause = r.cause
+    await client.query({
+      name: 'end-assignments',
+      text: `UPDATE assignment a SET ended_at = to_timestamp(r.ended_ms / 1000.0), end_cause = r.cause
        FROM unnest($1::bigint[], $2::float8[], $3::text[]) AS r (id, ended_ms, cause)
        WHERE a.id = r.id AND a.ended_at IS NULL`,
-      [ending.map((a) => a.id), ending.map((a) => a.end!.endedAtMs), ending.map((a) => a.end!.cause)],
-    );
+      values: [ending.map((a) => a.id), ending.map((a) => a.end!.endedAtMs), ending.map((a) => a.end!.cause)],
+    });
   }
   await insertAssignments(
     client,
@@ -132,25 +144,27 @@ async function saveAssignments(client: PoolClient, changed: readonly AssignmentR
     ...[...a.otherHolderIds].map((id) => [a.id, id]),
   ]);
   if (holds.length > 0) {
-    await client.query(
-      'INSERT INTO assignment_holder (assignment_id, session_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])',
-      [holds.map((h) => h[0]), holds.map((h) => h[1])],
-    );
+    await client.query({
+      name: 'insert-holders',
+      text: 'INSERT INTO assignment_holder (assignment_id, session_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])',
+      values: [holds.map((h) => h[0]), holds.map((h) => h[1])],
+    });
   }
   await markPool(client, changed);
 }
 
 async function insertAssignments(client: PoolClient, fresh: readonly AssignmentRecord[]): Promise<void> {
   if (fresh.length === 0) return;
-  const { rows } = await client.query<{ id: number; routing_domain: string; address: string; open: boolean }>(
-    `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, pool_id)
+  const { rows } = await client.query<{ id: number; routing_domain: string; address: string; open: boolean }>({
+    name: 'insert-assignments',
+    text: `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, pool_id)
      SELECT r.routing_domain, r.address, r.subscriber_id, r.login, r.slot, r.nas_name, r.mac, to_timestamp(r.started_ms / 1000.0),
        to_timestamp(r.ended_ms / 1000.0), r.cause, p.pool_id
      FROM unnest($1::text[], $2::inet[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::macaddr[], $8::float8[],
        $9::float8[], $10::text[]) AS r (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_ms, ended_ms, cause)
      LEFT JOIN pool_address p ON p.routing_domain = r.routing_domain AND p.address = r.address
      RETURNING id, routing_domain, host(address) AS address, ended_at IS NULL AS open`,
-    [
+    values: [
       fresh.map((a) => a.routingDomain),
       fresh.map((a) => a.address),
       fresh.map((a) => a.subscriberId),
@@ -162,7 +176,7 @@ async function insertAssignments(client: PoolClient, fresh: readonly AssignmentR
       fresh.map((a) => a.end?.endedAtMs ?? null),
       fresh.map((a) => a.end?.cause ?? null),
     ],
-  );
+  });
   const idOf = new Map(rows.filter((r) => r.open).map((r) => [addressKey(r.routing_domain, r.address), r.id]));
   for (const a of fresh) if (a.end === null) a.id = idOf.get(addressKey(a.routingDomain, a.address))!;
 }
@@ -194,9 +208,11 @@ async function markPool(client: PoolClient, changed: readonly AssignmentRecord[]
   });
   const owners = [...new Set(rows.flatMap((r) => (r.subscriber_id === null ? [] : [r.subscriber_id])))];
   if (owners.length === 0) return;
-  await client.query(`INSERT INTO change_feed (kind, ref) SELECT 'address', id FROM unnest($1::bigint[]) AS s (id)`, [
-    owners,
-  ]);
+  await client.query({
+    name: 'note-addresses',
+    text: `INSERT INTO change_feed (kind, ref) SELECT 'address', id FROM unnest($1::bigint[]) AS s (id)`,
+    values: [owners],
+  });
 }
 
 const MARK_POOL = `UPDATE pool_address a SET
@@ -218,21 +234,22 @@ const MARK_POOL = `UPDATE pool_address a SET
 async function amendAssignments(client: PoolClient, amended: readonly AmendedEnd[]): Promise<void> {
   const list = amended.filter(({ session }) => session.address !== null);
   if (list.length === 0) return;
-  await client.query(
-    `UPDATE assignment a SET ended_at = greatest(to_timestamp(r.ended_ms / 1000.0), a.started_at)
+  await client.query({
+    name: 'amend-assignments',
+    text: `UPDATE assignment a SET ended_at = greatest(to_timestamp(r.ended_ms / 1000.0), a.started_at)
      FROM unnest($1::text[], $2::inet[], $3::text[], $4::float8[], $5::float8[]) AS r (routing_domain, address, login, formerly_ms, ended_ms)
      WHERE a.routing_domain = r.routing_domain AND a.address = r.address AND a.login = r.login
        AND a.ended_at = to_timestamp(r.formerly_ms / 1000.0)
        AND NOT EXISTS (SELECT FROM assignment o WHERE o.address = a.address AND o.routing_domain = a.routing_domain
          AND o.id <> a.id AND o.started_at < to_timestamp(r.ended_ms / 1000.0) AND (o.ended_at IS NULL OR o.ended_at > a.ended_at))`,
-    [
+    values: [
       list.map(({ session }) => session.routingDomain),
       list.map(({ session }) => session.address),
       list.map(({ session }) => session.login),
       list.map(({ formerlyMs }) => formerlyMs),
       list.map(({ session }) => session.end!.endedAtMs),
     ],
-  );
+  });
 }
 
 /** Adds usage to the open periods; what was used before such a period opened is marked late, what has no open period goes to the last. */
@@ -277,17 +294,18 @@ const COLLECT_AFTER_CLOSE = `UPDATE period p SET
   WHERE p.id = (SELECT l.id FROM period l WHERE l.subscriber_id = d.subscriber_id ORDER BY l.opened_at DESC, l.id DESC LIMIT 1)`;
 
 async function saveRestarts(client: PoolClient, restarts: readonly RestartFact[]): Promise<void> {
-  await client.query(
-    `INSERT INTO nas_restart (nas_name, nas_box, event_at, kind)
+  await client.query({
+    name: 'save-restarts',
+    text: `INSERT INTO nas_restart (nas_name, nas_box, event_at, kind)
      SELECT r.nas_name, r.nas_box, to_timestamp(r.event_ms / 1000.0), r.kind
      FROM unnest($1::text[], $2::text[], $3::float8[], $4::text[]) AS r (nas_name, nas_box, event_ms, kind) ON CONFLICT DO NOTHING`,
-    [
+    values: [
       restarts.map((r) => r.nasName),
       restarts.map((r) => r.nasBox),
       restarts.map((r) => r.eventAtMs),
       restarts.map((r) => r.status),
     ],
-  );
+  });
 }
 
 async function run(

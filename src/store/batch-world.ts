@@ -29,28 +29,42 @@ const LIVE_BY_LINE = {
       ON s.nas_name = l.nas_name AND s.nas_box = l.nas_box AND s.acct_session_id = l.acct_session_id
     ORDER BY s.id FOR UPDATE OF s`,
 };
-const CLOSED_KEYS = `SELECT k.session_id AS id, k.closed_at
+/** `closed_at IS NOT NULL`, in words that no partial index has: of the two ways only the one by line stays short when the table grows. */
+const CLOSED_KEYS = {
+  name: 'closed-keys',
+  text: `SELECT k.session_id AS id, k.closed_at
   FROM unnest($1::text[], $2::text[], $3::text[]) AS l (nas_name, nas_box, acct_session_id)
   CROSS JOIN LATERAL (
     SELECT session_id, closed_at FROM session_key
-    WHERE nas_name = l.nas_name AND nas_box = l.nas_box AND acct_session_id = l.acct_session_id AND closed_at IS NOT NULL
-    ORDER BY epoch DESC LIMIT ${CLOSED_PER_LINE} FOR UPDATE) k`;
-const CLOSED_SESSIONS = `SELECT ${HISTORY_SELECT} FROM unnest($1::bigint[], $2::timestamptz[]) AS k (id, closed_at)
-  JOIN session_history h ON h.id = k.id AND h.ended_at = k.closed_at`;
-const RIVALS = `SELECT ${sessionSelect('s')} FROM session s
-  WHERE s.id IN (SELECT id FROM session WHERE subscriber_id = ANY ($1::bigint[])
-                 UNION SELECT id FROM session WHERE address = ANY ($2::inet[]))
-    AND s.id <> ALL ($3::bigint[])
-  ORDER BY s.id FOR UPDATE OF s`;
-const ASSIGNMENTS = `SELECT a.id, a.routing_domain, host(a.address) AS address, a.subscriber_id, a.login, a.slot, a.nas_name, a.mac,
+    WHERE nas_name = l.nas_name AND nas_box = l.nas_box AND acct_session_id = l.acct_session_id
+      AND coalesce(closed_at, '-infinity') > '-infinity'
+    ORDER BY epoch DESC LIMIT ${CLOSED_PER_LINE} FOR UPDATE) k`,
+};
+const CLOSED_SESSIONS = {
+  name: 'closed-sessions',
+  text: `SELECT ${HISTORY_SELECT} FROM unnest($1::bigint[], $2::timestamptz[]) AS k (id, closed_at)
+  JOIN session_history h ON h.id = k.id AND h.ended_at = k.closed_at`,
+};
+const RIVALS = {
+  name: 'rivals',
+  text: `SELECT ${sessionSelect('s')} FROM session s
+  WHERE s.id = ANY (ARRAY(SELECT id FROM session WHERE subscriber_id = ANY ($1::bigint[])
+      UNION SELECT id FROM session WHERE address = ANY ($2::inet[])
+      EXCEPT SELECT * FROM unnest($3::bigint[])))
+  ORDER BY s.id FOR UPDATE OF s`,
+};
+const ASSIGNMENTS = {
+  name: 'open-assignments',
+  text: `SELECT a.id, a.routing_domain, host(a.address) AS address, a.subscriber_id, a.login, a.slot, a.nas_name, a.mac,
     (extract(epoch FROM a.started_at) * 1000)::bigint AS started_at,
     ARRAY(SELECT h.session_id FROM assignment_holder h WHERE h.assignment_id = a.id) AS holders
   FROM assignment_open a
-  WHERE a.ended_at IS NULL AND a.kind = 'ipv4' AND a.id IN (
+  WHERE a.ended_at IS NULL AND a.kind = 'ipv4' AND a.id = ANY (ARRAY(
     SELECT id FROM assignment_open WHERE address = ANY ($1::inet[]) AND ended_at IS NULL
     UNION SELECT id FROM assignment_open WHERE subscriber_id = ANY ($2::bigint[]) AND ended_at IS NULL
-    UNION SELECT assignment_id FROM assignment_holder WHERE session_id = ANY ($3::bigint[]))
-  ORDER BY a.id FOR UPDATE OF a`;
+    UNION SELECT assignment_id FROM assignment_holder WHERE session_id = ANY ($3::bigint[])))
+  ORDER BY a.id FOR UPDATE OF a`,
+};
 const RESTARTS = `SELECT r.nas_name, r.nas_box, (extract(epoch FROM r.event_at) * 1000)::bigint AS at FROM nas_restart r
   JOIN unnest($1::text[], $2::text[], $3::float8[]) AS b (nas_name, nas_box, since_ms)
     ON r.nas_name = b.nas_name AND r.nas_box = b.nas_box AND r.event_at > to_timestamp(b.since_ms / 1000.0)`;
@@ -117,9 +131,9 @@ export async function loadWorld(
   const closed = await loadClosed(client, [...stirredLines.values()]);
   const sessions = [...live, ...closed];
   const { subscriberIds, addresses } = reach(stirring, stirredLines, sessions, resolve);
-  const rivals = (await client.query<SessionRow>(RIVALS, [subscriberIds, addresses, live.map((s) => s.id)])).rows.map(
-    readSession,
-  );
+  const rivals = (
+    await client.query<SessionRow>({ ...RIVALS, values: [subscriberIds, addresses, live.map((s) => s.id)] })
+  ).rows.map(readSession);
   sessions.push(...rivals);
   const touchedIds = live.filter((s) => stirredLines.has(lineKey(s))).map((s) => s.id!);
   const assignments = await loadAssignments(client, sessions, addresses, subscriberIds, touchedIds);
@@ -143,7 +157,7 @@ export async function loadWorldOfSessions(client: PoolClient, ids: readonly numb
   const sessions = own.rows.map(readSession);
   const addresses = [...new Set(sessions.flatMap((s) => (s.address === null ? [] : [s.address])))];
   const held = sessions.map((s) => s.id!);
-  const rivals = await client.query<SessionRow>(RIVALS, [[], addresses, held]);
+  const rivals = await client.query<SessionRow>({ ...RIVALS, values: [[], addresses, held] });
   sessions.push(...rivals.rows.map(readSession));
   const assignments = await loadAssignments(client, sessions, addresses, [], held);
   return { sessions, assignments, restarts: new Map() };
@@ -179,12 +193,12 @@ function reach(
 }
 
 async function loadClosed(client: PoolClient, lines: readonly SessionFact[]): Promise<SessionRecord[]> {
-  const keys = await client.query<{ id: number; closed_at: Date }>(CLOSED_KEYS, lineColumns(lines));
+  const keys = await client.query<{ id: number; closed_at: Date }>({ ...CLOSED_KEYS, values: lineColumns(lines) });
   if (keys.rows.length === 0) return [];
-  const rows = await client.query<HistoryRow>(CLOSED_SESSIONS, [
-    keys.rows.map((k) => k.id),
-    keys.rows.map((k) => k.closed_at),
-  ]);
+  const rows = await client.query<HistoryRow>({
+    ...CLOSED_SESSIONS,
+    values: [keys.rows.map((k) => k.id), keys.rows.map((k) => k.closed_at)],
+  });
   return rows.rows.map(readHistory);
 }
 
@@ -196,7 +210,10 @@ async function loadAssignments(
   sessionIds: readonly number[],
 ): Promise<AssignmentRecord[]> {
   const byId = new Map(sessions.filter((s) => s.end === null).map((s) => [s.id, s]));
-  const { rows } = await client.query<AssignmentRow>(ASSIGNMENTS, [addresses, subscriberIds, sessionIds]);
+  const { rows } = await client.query<AssignmentRow>({
+    ...ASSIGNMENTS,
+    values: [addresses, subscriberIds, sessionIds],
+  });
   return rows.map((row) => {
     const holders = new Set<SessionRecord>();
     const otherHolderIds = new Set<number>();

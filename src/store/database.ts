@@ -252,6 +252,17 @@ function noteErrorsOf(client: pg.PoolClient): void {
 }
 
 /**
+ * How the statements of a transaction are planned. `by-key`: every one of them finds its rows through an index, so plans that read a table whole are
+ * never right, whatever statistics say: those of a new table say for minutes that it is empty.
+ */
+export type Planning = 'as-usual' | 'by-key';
+
+const BEGIN: Readonly<Record<Planning, string>> = {
+  'as-usual': 'BEGIN',
+  'by-key': 'BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off',
+};
+
+/**
  * Runs `work` in one transaction: BEGIN, work, COMMIT; ROLLBACK when it throws.
  *
  * The client goes back to the pool only in a known state; otherwise it is destroyed.
@@ -259,11 +270,15 @@ function noteErrorsOf(client: pg.PoolClient): void {
  * @returns what `work` returned, after COMMIT was confirmed
  * @throws AmbiguousCommitError when the answer to COMMIT was lost; else the error of `work` or of the database
  */
-export async function withTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function withTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+  planning: Planning = 'as-usual',
+): Promise<T> {
   const client = await pool.connect();
   let destroy = false;
   try {
-    await client.query('BEGIN');
+    await client.query(BEGIN[planning]);
     const result = await work(client);
     await commit(client);
     return result;

@@ -22,15 +22,19 @@ export async function applyGrants(client: PoolClient, instance: string, grants: 
   // Of one address only the last promise counts.
   const last = new Map(grants.map((g) => [`${g.routingDomain}\u0000${g.address}`, g]));
   const list = [...last.values()].sort((a, b) => a.address - b.address);
-  const { rows } = await client.query<{ subscriber_id: number; is_new: boolean }>(APPLY, [
-    list.map((g) => g.routingDomain),
-    list.map((g) => formatIpv4Address(g.address)),
-    list.map((g) => g.subscriberId),
-    list.map((g) => g.slot),
-    list.map((g) => g.offerId),
-    list.map((g) => g.expiresAtMs),
-    instance,
-  ]);
+  const { rows } = await client.query<{ subscriber_id: number; is_new: boolean }>({
+    name: 'apply-grants',
+    text: APPLY,
+    values: [
+      list.map((g) => g.routingDomain),
+      list.map((g) => formatIpv4Address(g.address)),
+      list.map((g) => g.subscriberId),
+      list.map((g) => g.slot),
+      list.map((g) => g.offerId),
+      list.map((g) => g.expiresAtMs),
+      instance,
+    ],
+  });
   const owners = [...new Set(rows.filter((r) => r.is_new).map((r) => r.subscriber_id))];
   if (owners.length === 0) return;
   await client.query(`INSERT INTO change_feed (kind, ref) SELECT 'address', id FROM unnest($1::bigint[]) AS s (id)`, [

@@ -30,6 +30,20 @@ function reservedOf(row: ReservedRow): ReservedAddress {
 }
 
 /**
+ * Rows are updated by their place (ctid), which the lock holds still: how many the LIMIT lets through is unknown to the planner, and for a join by
+ * address it would read the whole pool.
+ */
+const TAKE = `WITH picked AS MATERIALIZED (
+    SELECT p.place FROM unnest($2::bigint[], $3::int[]) AS want (pool_id, count) CROSS JOIN LATERAL (
+      SELECT a.ctid AS place FROM pool_address a
+      WHERE a.pool_id = want.pool_id AND a.state = 'free' AND a.subscriber_id IS NULL
+        AND NOT EXISTS (SELECT FROM subscriber s WHERE s.static_address = a.address AND s.released_at IS NULL)
+      ORDER BY a.since LIMIT want.count FOR UPDATE SKIP LOCKED) AS p)
+  UPDATE pool_address a SET state = 'reserved', instance = $1, since = now()
+  WHERE a.ctid = ANY (ARRAY(SELECT place FROM picked))
+  RETURNING ${RETURNED}`;
+
+/**
  * Takes addresses for an instance: those longest without use that belong to nobody, are kept for nobody, and are nobody's
  * static address. One statement for all pools.
  */
@@ -38,18 +52,11 @@ export async function takeForReserve(
   instance: string,
   wants: readonly ReserveWant[],
 ): Promise<ReservedAddress[]> {
-  const { rows } = await pool.query<ReservedRow>(
-    `WITH picked AS MATERIALIZED (
-       SELECT p.routing_domain, p.address FROM unnest($2::bigint[], $3::int[]) AS want (pool_id, count) CROSS JOIN LATERAL (
-         SELECT a.routing_domain, a.address FROM pool_address a
-         WHERE a.pool_id = want.pool_id AND a.state = 'free' AND a.subscriber_id IS NULL
-           AND NOT EXISTS (SELECT FROM subscriber s WHERE s.static_address = a.address AND s.released_at IS NULL)
-         ORDER BY a.since LIMIT want.count FOR UPDATE SKIP LOCKED) AS p)
-     UPDATE pool_address a SET state = 'reserved', instance = $1, since = now()
-     FROM picked WHERE a.routing_domain = picked.routing_domain AND a.address = picked.address
-     RETURNING ${RETURNED}`,
-    [instance, wants.map((want) => want.poolId), wants.map((want) => want.count)],
-  );
+  const { rows } = await pool.query<ReservedRow>({
+    name: 'take-for-reserve',
+    text: TAKE,
+    values: [instance, wants.map((want) => want.poolId), wants.map((want) => want.count)],
+  });
   return rows.map(reservedOf);
 }
 

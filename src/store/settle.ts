@@ -20,7 +20,22 @@ const NEEDY = `SELECT s.id FROM subscriber s JOIN account a ON a.id = s.account_
     OR NOT s.deleted AND NOT EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL
       AND p.plan_id IS NOT DISTINCT FROM a.plan_id))`;
 
-const LOCK = `SELECT s.id FROM subscriber s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED`;
+/** With each row what it needs, since nearly all need one thing or nothing. A session that comes or goes after this look is noted again by whoever stores it. */
+const LOCK = `SELECT s.id, s.deleted,
+    s.logged <> EXISTS (SELECT FROM session WHERE subscriber_id = s.id) AS toggles,
+    NOT s.deleted AND p.id IS NOT NULL AND p.plan_id IS DISTINCT FROM a.plan_id AS changes_plan,
+    NOT s.deleted AND p.id IS NULL AS lacks_period
+  FROM subscriber s JOIN account a ON a.id = s.account_id
+    LEFT JOIN period p ON p.subscriber_id = s.id AND p.closed_at IS NULL
+  WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED`;
+
+interface LockedRow {
+  readonly id: number;
+  readonly deleted: boolean;
+  readonly toggles: boolean;
+  readonly changes_plan: boolean;
+  readonly lacks_period: boolean;
+}
 
 const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
   WHERE s.id = ANY ($1::bigint[]) AND s.logged <> EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
@@ -101,19 +116,32 @@ async function settleByHalves(
 }
 
 async function settleTogether(pool: Pool, noted: readonly number[]): Promise<number[]> {
-  const needy = await pool.query<{ id: number }>(NEEDY, [noted]);
-  if (needy.rows.length === 0) return [];
-  const ids = needy.rows.map((row) => row.id);
-  const locked = await withTransaction(pool, async (client) => {
-    const { rows } = await client.query<{ id: number }>(LOCK, [ids]);
-    const mine = rows.map((row) => row.id);
-    if (mine.length > 0) {
-      for (const text of [LOGGED, RELEASE, CLOSE_DELETED, CLOSE_FOR_PLAN, OPEN]) await client.query(text, [mine]);
-    }
-    return new Set(mine);
-  });
+  const missed = await withTransaction(
+    pool,
+    async (client) => {
+      const needy = await client.query<{ id: number }>({ name: 'settle-needy', text: NEEDY, values: [noted] });
+      if (needy.rows.length === 0) return [];
+      const ids = needy.rows.map((row) => row.id);
+      const { rows } = await client.query<LockedRow>({ name: 'settle-lock', text: LOCK, values: [ids] });
+      const steps: readonly (readonly [name: string, text: string, concerns: (row: LockedRow) => boolean])[] = [
+        ['settle-logged', LOGGED, (row) => row.toggles],
+        ['settle-release', RELEASE, (row) => row.deleted],
+        ['settle-deleted', CLOSE_DELETED, (row) => row.deleted],
+        ['settle-plan', CLOSE_FOR_PLAN, (row) => row.changes_plan],
+        ['settle-open', OPEN, (row) => row.changes_plan || row.lacks_period],
+      ];
+      for (const [name, text, concerns] of steps) {
+        const concerned = rows.filter(concerns).map((row) => row.id);
+        if (concerned.length > 0) await client.query({ name, text, values: [concerned] });
+      }
+      const locked = new Set(rows.map((row) => row.id));
+      return ids.filter((id) => !locked.has(id));
+    },
+    'by-key',
+  );
+  if (missed.length === 0) return [];
   const { rows } = await pool.query<{ id: number }>('SELECT id FROM subscriber WHERE id = ANY ($1::bigint[])', [
-    ids.filter((id) => !locked.has(id)),
+    missed,
   ]);
   return rows.map((row) => row.id);
 }

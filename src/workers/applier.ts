@@ -22,6 +22,11 @@ import { forgetPosition, lockPosition, readPosition, writePosition } from '../st
 
 /** Bytes of one batch at most: 500 records of the largest packet. */
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
+/**
+ * When that many batches wait, one takes more: what a transaction costs apart from its rows is then shared by more of them. Below five thousand
+ * facts at once, so that none of the steps between two queries holds the event loop for long.
+ */
+const BACKLOG_FACTOR = 3;
 /** First pause after the database was not to be reached, ms. */
 const FIRST_PAUSE_MS = 100;
 /** Conflicts with others before the batch is taken apart: each means that somebody else made progress. */
@@ -148,7 +153,9 @@ export class Applier {
     while (!signal.aborted) {
       this.#turnedAtMs = performance.now();
       try {
-        const records = await reader.readBatch({ maxRecords: batchRecords, maxBytes: MAX_BATCH_BYTES });
+        const waiting = this.#deps.spool.syncedSequence - this.#status.appliedSequence;
+        const maxRecords = waiting > batchRecords * BACKLOG_FACTOR ? batchRecords * BACKLOG_FACTOR : batchRecords;
+        const records = await reader.readBatch({ maxRecords, maxBytes: MAX_BATCH_BYTES });
         const last = records.at(-1);
         if (last !== undefined) await this.#apply({ records, end: last.nextPosition, sequence: last.sequence });
         else if (this.#corrupt.length > 0) await this.#applyDamage(reader.position);
@@ -229,21 +236,25 @@ export class Applier {
     const corrupt = this.#corrupt.slice();
     let setAside = 0;
     let restarted = false;
-    const settled = await withTransaction(pool, async (client) => {
-      const stored = await lockPosition(client, spool.uuid);
-      const fresh = stored === undefined ? records : records.filter((r) => comparePositions(r.position, stored) >= 0);
-      const work =
-        givenUp === undefined
-          ? this.#decode(fresh)
-          : { ...NOTHING, setAside: fresh.map((r) => asSetAside(r, givenUp)) };
-      setAside = work.setAside.length + corrupt.length;
-      restarted = work.facts.some((fact) => fact.status === 'on' || fact.status === 'off');
-      if (setAside > 0) await insertSetAside(client, instance, spool.uuid, [...corrupt, ...work.setAside]);
-      await applyGrants(client, instance, work.grants);
-      const changed = await this.#fold(client, work.facts);
-      await writePosition(client, spool.uuid, instance, end, sequence);
-      return changed;
-    });
+    const settled = await withTransaction(
+      pool,
+      async (client) => {
+        const stored = await lockPosition(client, spool.uuid);
+        const fresh = stored === undefined ? records : records.filter((r) => comparePositions(r.position, stored) >= 0);
+        const work =
+          givenUp === undefined
+            ? this.#decode(fresh)
+            : { ...NOTHING, setAside: fresh.map((r) => asSetAside(r, givenUp)) };
+        setAside = work.setAside.length + corrupt.length;
+        restarted = work.facts.some((fact) => fact.status === 'on' || fact.status === 'off');
+        if (setAside > 0) await insertSetAside(client, instance, spool.uuid, [...corrupt, ...work.setAside]);
+        await applyGrants(client, instance, work.grants);
+        const changed = await this.#fold(client, work.facts);
+        await writePosition(client, spool.uuid, instance, end, sequence);
+        return changed;
+      },
+      'by-key',
+    );
     this.#corrupt.splice(0, corrupt.length);
     this.#status.setAside += setAside;
     this.#committed(records.length, end, sequence);

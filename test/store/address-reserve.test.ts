@@ -125,6 +125,26 @@ t.test('never the same address twice, over two instances that fight for a small 
   test.equal(granted.length, 62);
 });
 
+t.test('newcomers who take what is at hand cost nobody who waits his address', async (test) => {
+  const database = await freshDatabase(test);
+  const poolId = await addPool(database.pool, '100.64.0.0/24', addresses('100.64.0.0', 254));
+  const { reserve, clock } = await open(database, { reserveSize: 3 });
+  // They come while the database is being asked, when it has been decided how many to ask for.
+  const { query } = database.pool;
+  let newcomers = 0;
+  database.pool.query = ((...args: unknown[]) => {
+    const isTaking = JSON.stringify(args[0]).includes('UPDATE pool_address');
+    while (isTaking && newcomers < 3 && reserve.grant(++newcomers, 0, poolId, 'comes', clock.nowMs));
+    return (query as (...args: unknown[]) => unknown).apply(database.pool, args);
+  }) as typeof query;
+  const waiting = Array.from({ length: 10 }, async (_, i) => {
+    const found = await reserve.waitForAddress(poolId);
+    return found && reserve.grant(100 + i, 0, poolId, 'waits', clock.nowMs) !== undefined;
+  });
+  test.same(await Promise.all(waiting), Array.from({ length: 10 }, () => true));
+  test.equal(newcomers, 3);
+});
+
 t.test('waiting requests share one refill; whoever finds the pool empty is told at once', async (test) => {
   const database = await freshDatabase(test);
   const poolId = await addPool(database.pool, '100.64.0.0/28', addresses('100.64.0.0', 14));

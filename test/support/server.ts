@@ -46,6 +46,10 @@ export interface TestServerOptions {
   environment?: Record<string, string>;
   /** False: return at once, for starts that must fail. */
   waitUntilReady?: boolean;
+  /** Runs what `npm run build` made, as an installation does, instead of the sources. */
+  isBuilt?: boolean;
+  /** Options of Node.js itself. */
+  nodeArguments?: readonly string[];
 }
 
 /** One line of the server's log, as pino writes it. */
@@ -145,11 +149,13 @@ export class TestServer {
         await writeFile(join(confDir, name), content, { mode: 0o600 });
       }
     }
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', join(root, 'src', 'main.ts'), '--conf', confDir, '--data', dataDir, 'serve'],
-      { cwd: root, env: { ...process.env, ...options.environment }, stdio: ['pipe', 'pipe', 'pipe'] },
-    );
+    const program =
+      options.isBuilt === true ? [join(root, 'build', 'main.js')] : ['--import', 'tsx', join(root, 'src', 'main.ts')];
+    const child = spawn(process.execPath, [...(options.nodeArguments ?? []), ...program, '--conf', confDir, '--data', dataDir, 'serve'], {
+      cwd: root,
+      env: { ...process.env, ...options.environment },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     child.stdin.end();
     const server = new TestServer(child, confDir, dataDir, authPort, accountingPort, statusUrl, secret);
     t.teardown(() => server.stop());
