@@ -17,6 +17,8 @@ const MAIN = fileURLToPath(new URL('../../build/main.js', import.meta.url));
 const READY_TIMEOUT_MS = 300_000;
 const STOP_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
+/** What is kept of standard error. */
+const COMPLAINT_CHARACTERS = 4_000;
 /** Clock ticks of /proc/PID/stat per second: USER_HZ, 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
@@ -42,6 +44,8 @@ export interface CommandRun {
 export class House {
   private server: ChildProcess | undefined;
   private ended: Promise<unknown> = Promise.resolve();
+  /** The last of standard error. */
+  private complaints = '';
   readonly collections: Collection[] = [];
   private readonly messages: { readonly atMs: number; readonly msg: string }[] = [];
 
@@ -70,7 +74,7 @@ export class House {
     return new House(folder, authPort, accountingPort, `http://127.0.0.1:${statusPort}`, secret);
   }
 
-  private spawn(nodeArgs: readonly string[], args: readonly string[], stderr: 'inherit' | 'ignore'): ChildProcess {
+  private spawn(nodeArgs: readonly string[], args: readonly string[], stderr: 'inherit' | 'pipe'): ChildProcess {
     return spawn(
       process.execPath,
       [...nodeArgs, MAIN, '--conf', join(this.folder, 'conf'), '--data', join(this.folder, 'data'), ...args],
@@ -98,7 +102,11 @@ export class House {
   /** Starts the server and waits until it is ready. @returns how long that took, seconds */
   async serve(): Promise<number> {
     const beganMs = performance.now();
-    const server = this.spawn(['--trace-gc'], ['serve'], 'ignore');
+    const server = this.spawn(['--trace-gc'], ['serve'], 'pipe');
+    this.complaints = '';
+    server.stderr!.on('data', (chunk: Buffer) => {
+      this.complaints = (this.complaints + chunk.toString()).slice(-COMPLAINT_CHARACTERS);
+    });
     this.server = server;
     this.ended = new Promise((resolve) => server.once('close', resolve));
     createInterface({ input: server.stdout! }).on('line', (line) => this.read(line));
@@ -106,7 +114,8 @@ export class House {
       const answer = await fetch(`${this.statusUrl}/readyz`).catch(() => undefined);
       await answer?.text();
       if (answer?.status === 200) return (performance.now() - beganMs) / 1000;
-      if (server.exitCode !== null) throw new Error(`the server ended: ${JSON.stringify(this.messages.slice(-5))}`);
+      if (server.exitCode !== null || server.signalCode !== null)
+        throw new Error(`the server ended (${String(server.signalCode ?? server.exitCode)}): ${this.complaints}`);
       await delay(POLL_MS);
     }
     throw new Error('the server did not become ready');
