@@ -8,12 +8,29 @@ import { isAboutRows, withTransaction } from './database.js';
 
 const LOCK = `SELECT s.id FROM subscriber s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED`;
 
-const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
-  WHERE s.id = ANY ($1::bigint[]) AND s.logged <> EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
+/** Tells our own writes of `logged`, which say what is, from those of others, which say what is wished (trigger `subscriber_logged`). */
+const OURS = `SELECT set_config('sluice.settling', 'on', true)`;
 
+/** Whom a portal let in is online without a session, until somebody says otherwise. */
+const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
+  WHERE s.id = ANY ($1::bigint[])
+    AND s.logged <> (s.web_logged_at IS NOT NULL OR EXISTS (SELECT FROM session WHERE subscriber_id = s.id))`;
+
+/**
+ * Entries of the deleted that never came to be: nothing has to be taken away. One that somebody has in hand is left for the next time; once it is
+ * gone, a command that was about to be committed for it is not.
+ */
+const FORGET = `WITH never AS (
+    SELECT e.id FROM enforcement e JOIN subscriber s ON s.id = e.subscriber_id
+    WHERE e.subscriber_id = ANY ($1::bigint[]) AND e.kind = 'provisioned' AND NOT e.may_be_present AND s.deleted
+    ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
+  DELETE FROM enforcement e USING never WHERE e.id = never.id`;
+
+/** The address waits for the last session, and for every NAS where something of the subscriber may still be. */
 const RELEASE = `UPDATE subscriber s SET released_at = now()
   WHERE s.id = ANY ($1::bigint[]) AND s.deleted AND s.released_at IS NULL
-    AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
+    AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
+    AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned')`;
 
 const CLOSE_DELETED = `UPDATE period p SET closed_at = greatest(now(), p.opened_at),
     close_reason = 'deleted' || coalesce(': ' || s.deleted_reason, '')
@@ -91,7 +108,9 @@ async function settleTogether(pool: Pool, ids: readonly number[]): Promise<numbe
     const { rows } = await client.query<{ id: number }>(LOCK, [ids]);
     const mine = rows.map((row) => row.id);
     if (mine.length > 0) {
-      for (const text of [LOGGED, RELEASE, CLOSE_DELETED, CLOSE_FOR_PLAN, OPEN]) await client.query(text, [mine]);
+      await client.query(OURS);
+      for (const text of [LOGGED, FORGET, RELEASE, CLOSE_DELETED, CLOSE_FOR_PLAN, OPEN])
+        await client.query(text, [mine]);
     }
     return new Set(mine);
   });
@@ -116,10 +135,12 @@ export async function subscribersOfAccounts(pool: Pool, accountIds: readonly num
 export async function findUnsettled(pool: Pool, limit: number): Promise<number[]> {
   return find(
     pool,
-    `(SELECT s.id FROM subscriber s WHERE s.logged AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
+    `(SELECT s.id FROM subscriber s WHERE s.logged AND s.web_logged_at IS NULL
+              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
-              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
+              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
+              AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned' AND may_be_present) LIMIT $1)
      LIMIT $1`,
     limit,
   );
