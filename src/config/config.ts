@@ -84,6 +84,8 @@ export interface ProfileStateRule {
   readonly pool: string | undefined;
   readonly sessionTimeoutSeconds: number | undefined;
   readonly attributes: readonly ProfileAttribute[];
+  /** In a CoA-Request in place of those with the same names. */
+  readonly coaAttributes: readonly ProfileAttribute[];
   readonly line: number;
 }
 

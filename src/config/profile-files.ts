@@ -127,6 +127,9 @@ function stateRule(
     attributes: rule.attributes.map((attribute, index) =>
       attributeOf(attribute, document.lineOf(['state', state, 'attributes', index])),
     ),
+    coaAttributes: rule.coa_attributes.map((attribute, index) =>
+      attributeOf(attribute, document.lineOf(['state', state, 'coa_attributes', index])),
+    ),
   };
 }
 

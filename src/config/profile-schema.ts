@@ -54,6 +54,14 @@ const state = z.strictObject({
     .optional()
     .describe('Session-Timeout in this state: when the NAS should end the session and ask again.'),
   attributes: z.array(attribute).max(maxAttributes).default([]).describe('Sent in this state, in this order.'),
+  coa_attributes: z
+    .array(attribute)
+    .max(maxAttributes)
+    .default([])
+    .describe(
+      'In a CoA-Request these take the place of attributes with the same names: what a new session has by itself and a running ' +
+        'one must be told, such as that it leaves a list or has no limit any more.',
+    ),
 });
 
 const rejecting = () => state.prefault({ answer: 'reject' });
@@ -145,6 +153,7 @@ const coa = z
       .max(7)
       .default(['Acct-Session-Id'])
       .describe('Attributes that name the session. NASes refuse both missing and superfluous ones.'),
+    merge: onOff(true, 'Put coa steps that follow one another into one CoA-Request.'),
     message_authenticator: onOff(true, 'Sign commands with Message-Authenticator too (RFC 5176 §3.4).'),
     event_timestamp: onOff(true, 'Say in Event-Timestamp when a command was made, against replays (RFC 5176 §3.3).'),
     read_back_percent: wholeNumber(
