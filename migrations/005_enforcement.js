@@ -20,6 +20,7 @@ CREATE TABLE enforcement (
   state text NOT NULL DEFAULT 'new' CONSTRAINT enforcement_state_known
     CHECK (state IN ('new', 'converged', 'pending', 'parked', 'held', 'observed')),
   attempts integer NOT NULL DEFAULT 0,
+  fuse_passed boolean NOT NULL DEFAULT false,
   due_at timestamptz DEFAULT now(),
   parked jsonb,
   gone_at timestamptz,
@@ -32,6 +33,7 @@ CREATE TABLE enforcement (
 COMMENT ON TABLE enforcement IS 'places where policy is enforced: a session on a NAS, or an entry of ours on a NAS';
 COMMENT ON COLUMN enforcement.attempted IS 'states that commands aimed at whose outcome is not proven; committed before the commands are sent';
 COMMENT ON COLUMN enforcement.may_be_present IS 'something of the subscriber may be there because of us: the address of a deleted one is not freed yet';
+COMMENT ON COLUMN enforcement.fuse_passed IS 'the fuse has let what is desired pass: trying it again does not count again';
 COMMENT ON COLUMN enforcement.due_at IS 'when to look at it again; NULL: when something changes';
 COMMENT ON COLUMN enforcement.parked IS 'what the NAS refused and is not asked for again until something else is desired';
 CREATE UNIQUE INDEX enforcement_one_per_session ON enforcement (session_id) WHERE session_id IS NOT NULL;
@@ -123,9 +125,11 @@ ALTER TABLE subscriber
   ADD COLUMN web_logged_at timestamptz,
   ADD COLUMN turbo_rate_down_bps bigint CONSTRAINT subscriber_turbo_rate_down_positive CHECK (turbo_rate_down_bps > 0),
   ADD COLUMN turbo_rate_up_bps bigint CONSTRAINT subscriber_turbo_rate_up_positive CHECK (turbo_rate_up_bps > 0),
-  ADD COLUMN turbo_until timestamptz;
+  ADD COLUMN turbo_until timestamptz,
+  ADD COLUMN key_changed_at timestamptz;
 COMMENT ON COLUMN subscriber.disconnect_before IS 'sessions that began before this instant are to end';
 COMMENT ON COLUMN subscriber.web_logged_at IS 'when a portal let it in by logged = true; NULL: no portal did';
+COMMENT ON COLUMN subscriber.key_changed_at IS 'when login, mac or static_address became others: sessions from before stand under the old ones';
 COMMENT ON COLUMN subscriber.logged IS
   'online: has a session, or a portal let it in. Others write false to ask for a disconnect, true to let in';
 
@@ -206,6 +210,17 @@ BEGIN
   RETURN NEW;
 END $$;
 CREATE TRIGGER subscriber_logged BEFORE UPDATE OF logged ON subscriber FOR EACH ROW EXECUTE FUNCTION sluice_subscriber_logged();
+
+CREATE FUNCTION sluice_subscriber_key_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.key_changed_at := now();
+  RETURN NEW;
+END $$;
+-- A MAC that is noted for the first time was that of the session before, too.
+CREATE TRIGGER subscriber_key_changed BEFORE UPDATE OF login, mac, static_address ON subscriber FOR EACH ROW
+  WHEN (OLD.login <> NEW.login OR OLD.mac <> NEW.mac OR (OLD.mac IS NOT NULL AND NEW.mac IS NULL)
+    OR OLD.static_address IS DISTINCT FROM NEW.static_address)
+  EXECUTE FUNCTION sluice_subscriber_key_changed();
 
 -- Fires after "subscriber_deleted", by name: what it let go of at once waits here for the NASes.
 CREATE FUNCTION sluice_subscriber_deleted_enforced() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -309,7 +324,8 @@ CREATE FUNCTION sluice_grant_page() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT sluice_grant_page_before_enforcement() THEN RETURN false; END IF;
   GRANT SELECT ON enforcement, nas_command, nas_owner, fuse, tightening, service, subscriber_service, plan_rate TO sluice_page;
-  GRANT SELECT (disconnect_before, web_logged_at, turbo_rate_down_bps, turbo_rate_up_bps, turbo_until) ON subscriber TO sluice_page;
+  GRANT SELECT (disconnect_before, web_logged_at, turbo_rate_down_bps, turbo_rate_up_bps, turbo_until,
+    key_changed_at) ON subscriber TO sluice_page;
   RETURN true;
 END $$;
 COMMENT ON FUNCTION sluice_grant_page IS 'gives the role sluice_page, if there is one, what the page reads; false: there is none';
