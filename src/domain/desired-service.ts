@@ -206,7 +206,8 @@ function presentService(
     present: true,
     key: {
       login: subscriber.login,
-      mac: subscriber.mac ?? session?.mac ?? null,
+      // A static address finds its entry alone: a MAC that comes and goes with a session would make it another one each time.
+      mac: subscriber.mac ?? (own === undefined ? (session?.mac ?? null) : null),
       address: own === undefined ? (session?.address ?? null) : formatIpv4Address(own),
       ...prefixes,
     },
