@@ -1,0 +1,627 @@
+// Which commands make a place what it should be: the table of DESIGN §8, every pair of states against a model of a NAS, and a model that fails, loses
+// and forgets at random between any two steps.
+
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  afterCommand,
+  forgotten,
+  isCertainlyAbsent,
+  MAX_ATTEMPTED,
+  mayHold,
+  nothingKnown,
+  sameKey,
+  withAttempt,
+  type CommandEnd,
+} from '../../src/domain/known-service.js';
+import { afterRun, MAX_OTHER_KEYS, planCommands, planRun, type CommandPlan } from '../../src/domain/plan-commands.js';
+import {
+  absent,
+  commandNames,
+  type KnownService,
+  type PlaceKind,
+  type PlannedCommand,
+  type PresentService,
+  type ServiceKey,
+  type ServiceState,
+} from '../../src/domain/service-state.js';
+import { keyText, ModelNas, ModelSession } from '../support/model-nas.js';
+
+const key = (address: string, login = 'alice'): ServiceKey => ({
+  login,
+  mac: null,
+  address,
+  framedPrefix: null,
+  delegatedPrefix: null,
+});
+const slow = { downBps: 10e6, upBps: 1e6 };
+const fast = { downBps: 50e6, upBps: 10e6 };
+const unlimited = { downBps: null, upBps: null };
+const here = key('100.64.0.1');
+const there = key('100.64.0.2');
+
+const alice: PresentService = {
+  present: true,
+  key: here,
+  blocked: false,
+  redirect: false,
+  ownDisabled: false,
+  authorised: false,
+  rate: fast,
+  services: [],
+};
+const with_ = (fields: Partial<PresentService>): PresentService => ({ ...alice, ...fields });
+const proven = (state: ServiceState, ...attempted: ServiceState[]): KnownService => ({
+  applied: { state, evidence: 'output' },
+  attempted,
+});
+const applied: CommandEnd = { outcome: 'applied', evidence: 'output' };
+const never: CommandEnd = { outcome: 'unreachable', reached: 'never' };
+const maybe: CommandEnd = { outcome: 'unreachable', reached: 'maybe' };
+
+/** `user_del 100.64.0.1`, `usluga_activated tv`. */
+const words = (commands: readonly PlannedCommand[]) =>
+  commands.map(({ name, data, service }) =>
+    name === 'user_del' || name === 'user_add' ? `${name} ${data.key.address!}` : service ? `${name} ${service}` : name,
+  );
+
+type Row = readonly [why: string, known: KnownService, desired: ServiceState, commands: readonly string[]];
+
+const tv = with_({ services: ['tv'] });
+const both = with_({ services: ['tv', 'voip'] });
+
+const provisionedRows: readonly Row[] = [
+  ['nothing to do', proven(alice), alice, []],
+  ['a flag set: administrative block', proven(alice), with_({ blocked: true }), ['user_drop']],
+  ['and cleared', proven(with_({ blocked: true })), alice, ['user_accept']],
+  ['money', proven(alice), with_({ redirect: true }), ['user_redirect']],
+  ['paid', proven(with_({ redirect: true })), alice, ['user_redirect_cancel']],
+  ['voluntary block', proven(alice), with_({ ownDisabled: true }), ['own_disabled']],
+  [
+    'voluntary block while blocked for money',
+    proven(with_({ redirect: true })),
+    with_({ redirect: true, ownDisabled: true }),
+    ['own_disabled'],
+  ],
+  ['lifted', proven(with_({ ownDisabled: true })), alice, ['own_disabled_cancel']],
+  ['let in by a portal', proven(alice), with_({ authorised: true }), ['user_auth']],
+  ['disconnected', proven(with_({ authorised: true })), alice, ['user_disconnect']],
+  ['slower', proven(alice), with_({ rate: slow }), ['user_rate_set']],
+  ['one direction only', proven(alice), with_({ rate: { ...fast, upBps: null } }), ['user_rate_set']],
+  ['without limit', proven(alice), with_({ rate: unlimited }), ['user_rate_set_cancel']],
+  ['services, one event each', proven(alice), both, ['usluga_activated tv', 'usluga_activated voip']],
+  ['one of them ends', proven(both), tv, ['usluga_deactivated voip']],
+  [
+    'everything at once, in order',
+    proven(with_({ services: ['tv'], redirect: true, rate: slow, authorised: true })),
+    with_({ services: ['voip'], blocked: true, ownDisabled: true, rate: fast }),
+    [
+      'usluga_deactivated tv',
+      'user_drop',
+      'own_disabled',
+      'user_disconnect',
+      'user_redirect_cancel',
+      'user_rate_set',
+      'usluga_activated voip',
+    ],
+  ],
+  ['created', proven(absent), alice, ['user_add 100.64.0.1', 'user_accept', 'user_rate_set']],
+  [
+    'restored with its whole state',
+    proven(absent),
+    with_({ redirect: true, authorised: true, services: ['tv'], rate: unlimited }),
+    ['user_add 100.64.0.1', 'user_redirect', 'user_accept', 'user_auth', 'usluga_activated tv'],
+  ],
+  [
+    'created blocked: never opened',
+    proven(absent),
+    with_({ blocked: true, rate: unlimited }),
+    ['user_add 100.64.0.1', 'user_drop'],
+  ],
+  [
+    'deleted: each service, then the entry',
+    proven(both),
+    absent,
+    ['usluga_deactivated tv', 'usluga_deactivated voip', 'user_del 100.64.0.1'],
+  ],
+  ['deleted and proven so', proven(absent), absent, []],
+  [
+    'another address: the old entry, the new one, then all anew',
+    proven(alice),
+    with_({ key: there }),
+    ['user_del 100.64.0.1', 'user_del 100.64.0.2', 'user_add 100.64.0.2', 'user_accept', 'user_rate_set'],
+  ],
+  [
+    'another address, with a service and a block',
+    proven(tv),
+    with_({ key: there, services: ['tv'], redirect: true }),
+    [
+      'usluga_deactivated tv',
+      'user_del 100.64.0.1',
+      'user_del 100.64.0.2',
+      'user_add 100.64.0.2',
+      'user_redirect',
+      'user_accept',
+      'user_rate_set',
+      'usluga_activated tv',
+    ],
+  ],
+  [
+    'another address tried before, and nobody knows how that ended',
+    proven(alice, with_({ key: there })),
+    with_({ key: key('100.64.0.3') }),
+    [
+      'user_del 100.64.0.1',
+      'user_del 100.64.0.2',
+      'user_del 100.64.0.3',
+      'user_add 100.64.0.3',
+      'user_accept',
+      'user_rate_set',
+    ],
+  ],
+  [
+    'back to the old address after such an attempt',
+    proven(alice, with_({ key: there })),
+    alice,
+    ['user_del 100.64.0.2', 'user_del 100.64.0.1', 'user_add 100.64.0.1', 'user_accept', 'user_rate_set'],
+  ],
+  [
+    'deleted after such an attempt: both, since neither is proven gone',
+    proven(alice, with_({ key: there })),
+    absent,
+    ['user_del 100.64.0.1', 'user_del 100.64.0.2'],
+  ],
+  [
+    'nothing known: the whole state in so many words',
+    nothingKnown,
+    with_({ redirect: true, authorised: true }),
+    ['user_add 100.64.0.1', 'user_redirect', 'user_accept', 'own_disabled_cancel', 'user_rate_set', 'user_auth'],
+  ],
+  [
+    'nothing known, and nobody is let in',
+    nothingKnown,
+    with_({ rate: unlimited }),
+    [
+      'user_add 100.64.0.1',
+      'user_disconnect',
+      'user_accept',
+      'own_disabled_cancel',
+      'user_redirect_cancel',
+      'user_rate_set_cancel',
+    ],
+  ],
+  [
+    'restored while the removal is not proven',
+    proven(tv, absent),
+    with_({ blocked: true }),
+    [
+      'usluga_deactivated tv',
+      'user_add 100.64.0.1',
+      'user_drop',
+      'user_disconnect',
+      'own_disabled_cancel',
+      'user_redirect_cancel',
+      'user_rate_set',
+    ],
+  ],
+  ['a block that may have happened is taken back', proven(alice, with_({ blocked: true })), alice, ['user_accept']],
+  ['nothing known and nobody to name', nothingKnown, absent, []],
+];
+
+t.test('at a provisioned place', async (test) => {
+  for (const [why, known, desired, commands] of provisionedRows)
+    test.same(words(planCommands('provisioned', known, desired)), commands, why);
+});
+
+t.test('removal names the data under which the entry may be', async (test) => {
+  const renamed = with_({ key: key('100.64.0.1', 'alice-2') });
+  const commands = planCommands('provisioned', proven(tv), renamed);
+  test.same(
+    commands.slice(0, 4).map(({ name, data }) => [name, data.key.login]),
+    [
+      ['usluga_deactivated', 'alice'],
+      ['user_del', 'alice'],
+      ['user_del', 'alice-2'],
+      ['user_add', 'alice-2'],
+    ],
+  );
+});
+
+t.test('what nobody ever proved is removed under the data of the subscriber', async (test) => {
+  test.same(words(planCommands('provisioned', nothingKnown, absent, { data: tv })), [
+    'usluga_deactivated tv',
+    'user_del 100.64.0.1',
+  ]);
+  test.same(planCommands('provisioned', nothingKnown, absent, { data: null }), [], 'no address: nothing can be said');
+});
+
+const online = with_({ authorised: true });
+
+const sessionRows: readonly Row[] = [
+  ['nothing to do', proven(online), online, []],
+  ['blocked', proven(online), { ...online, blocked: true }, ['user_drop']],
+  ['slower', proven(online), { ...online, rate: slow }, ['user_rate_set']],
+  ['to end', proven(online), absent, ['user_disconnect']],
+  ['over', proven(absent), online, []],
+  ['over and to end', proven(absent), absent, []],
+  ['a disconnect that may have missed, and now he may stay', proven(online, absent), online, []],
+  ['another key is no change: its NAS knows what it told', proven(online), { ...online, key: there }, []],
+  [
+    'an Accept that was not ours',
+    nothingKnown,
+    { ...online, redirect: true },
+    ['user_redirect', 'user_accept', 'own_disabled_cancel', 'user_rate_set'],
+  ],
+  [
+    'services are switched on after the Accept',
+    proven(online),
+    { ...online, services: ['tv'] },
+    ['usluga_activated tv'],
+  ],
+];
+
+t.test('at a session', async (test) => {
+  for (const [why, known, desired, commands] of sessionRows)
+    test.same(words(planCommands('session', known, desired)), commands, why);
+  test.same(
+    words(planCommands('session', proven({ ...online, services: ['tv'] }), absent, { isDeleted: true })),
+    ['usluga_deactivated tv', 'user_del 100.64.0.1'],
+    'of a deleted subscriber',
+  );
+  test.same(words(planCommands('session', nothingKnown, absent, { data: online })), ['user_disconnect']);
+});
+
+// Every pair of states.
+
+const flags = [false, true];
+const rates = [unlimited, slow];
+const serviceSets = [[], ['tv'], ['voip'], ['tv', 'voip']];
+
+function* everyPresent(keys: readonly ServiceKey[]): Generator<PresentService> {
+  for (const blocked of flags)
+    for (const redirect of flags)
+      for (const ownDisabled of flags)
+        for (const authorised of flags)
+          for (const rate of rates)
+            for (const services of serviceSets)
+              for (const one of keys)
+                yield { present: true, key: one, blocked, redirect, ownDisabled, authorised, rate, services };
+}
+
+const RANK = new Map(commandNames.map((name, index) => [name, index]));
+
+/** Names in the order of DESIGN §8; after an addition its blocks and redirects stand first. */
+function isInOrder(commands: readonly PlannedCommand[]): boolean {
+  const added = commands.findIndex((command) => command.name === 'user_add');
+  const ordered = (some: readonly PlannedCommand[]) =>
+    some.every((command, i) => i === 0 || RANK.get(some[i - 1]!.name)! <= RANK.get(command.name)!);
+  // The order of DESIGN: blocks first, then disconnect, then removal.
+  if (added < 0) return ordered(commands);
+  return ordered(commands.slice(0, added + 1)) && ordered(commands.slice(added + 1));
+}
+
+function dimensionsThatDiffer(one: PresentService, other: PresentService): number {
+  const services = new Set([...one.services, ...other.services]);
+  for (const name of services) if (one.services.includes(name) === other.services.includes(name)) services.delete(name);
+  return (
+    Number(one.blocked !== other.blocked) +
+    Number(one.redirect !== other.redirect) +
+    Number(one.ownDisabled !== other.ownDisabled) +
+    Number(one.authorised !== other.authorised) +
+    Number(one.rate !== other.rate) +
+    services.size
+  );
+}
+
+t.test('from every state to every state at a provisioned place', async (test) => {
+  const states: ServiceState[] = [absent, ...everyPresent([here, there])];
+  const wrong: string[] = [];
+  const note = (what: string, ...values: unknown[]) => {
+    if (wrong.length < 5) wrong.push(`${what}: ${JSON.stringify(values)}`);
+  };
+  let pairs = 0;
+  for (const from of states)
+    for (const to of states) {
+      pairs++;
+      for (const known of [proven(from), forgotten(proven(from))]) {
+        const plan = planRun('provisioned', known, to);
+        const nas = new ModelNas(pairs % 2 === 0, from);
+        for (const command of plan.commands) nas.do(command);
+        if (nas.differencesFrom(to).length > 0) note('not as desired', from, to, nas.differencesFrom(to));
+        if (!isInOrder(plan.commands)) note('out of order', from, to, words(plan.commands));
+        const after = afterRun(
+          plan,
+          plan.commands.map(() => applied),
+        );
+        if (planCommands('provisioned', after, to).length > 0) note('planned twice', from, to);
+        if (known.applied === null || !from.present || !to.present || !sameKey(from.key, to.key)) continue;
+        if (plan.commands.length !== dimensionsThatDiffer(from, to)) note('too many', from, to, words(plan.commands));
+      }
+    }
+  test.same(wrong, []);
+  test.equal(pairs, (2 ** 4 * 2 * 4 * 2 + 1) ** 2);
+});
+
+t.test('from every state to every state at a session', async (test) => {
+  const states = [...everyPresent([here])].filter((state) => state.authorised);
+  const wrong: string[] = [];
+  for (const from of states)
+    for (const to of [absent, ...states])
+      for (const known of [proven(from), nothingKnown, forgotten(proven(from))]) {
+        // An Accept carries no services: of a session of which nothing is known, none is on.
+        const nothingOn = known.applied === null && known.attempted.length === 0;
+        const session = new ModelSession(nothingOn ? { ...from, services: [] } : from);
+        const plan = planRun('session', known, to, { data: from });
+        for (const command of plan.commands) session.do(command);
+        const after = afterRun(
+          plan,
+          plan.commands.map(() => applied),
+        );
+        if (session.differencesFrom(to).length > 0) wrong.push(`not as desired: ${JSON.stringify([from, to])}`);
+        if (!isInOrder(plan.commands)) wrong.push(`out of order: ${words(plan.commands).join()}`);
+        if (planCommands('session', after, to).length > 0) wrong.push(`planned twice: ${JSON.stringify([from, to])}`);
+        if (known.applied !== null && to.present && plan.commands.length !== dimensionsThatDiffer(from, to))
+          wrong.push(`too many: ${words(plan.commands).join()}`);
+      }
+  test.same(wrong.slice(0, 5), []);
+});
+
+t.test('one dimension changes: one command', async (test) => {
+  const flips: readonly Partial<PresentService>[] = [
+    { blocked: true },
+    { redirect: true },
+    { ownDisabled: true },
+    { authorised: true },
+    { rate: slow },
+    { services: ['tv'] },
+  ];
+  for (const flip of flips) {
+    test.equal(planCommands('provisioned', proven(alice), with_(flip)).length, 1, JSON.stringify(flip));
+    test.equal(planCommands('provisioned', proven(with_(flip)), alice).length, 1, `${JSON.stringify(flip)} back`);
+  }
+});
+
+t.test('what is known after a run', async (test) => {
+  const target = with_({ redirect: true, rate: slow });
+  const plan = planRun('provisioned', proven(alice), target);
+  test.same(plan.tried, proven(alice, target), 'committed before the first command');
+  const rows: readonly [string, CommandEnd[], KnownService][] = [
+    ['all applied', [applied, applied], proven(target)],
+    ['nothing begun', [], proven(alice)],
+    ['never reached: the attempt is taken back', [never], proven(alice)],
+    ['cannot be said: nothing was sent', [{ outcome: 'unsayable' }], proven(alice)],
+    ['lost on the way', [maybe], proven(alice, target)],
+    ['refused, perhaps at its second step', [{ outcome: 'refused' }], proven(alice, target)],
+    ['to be asked again later', [{ outcome: 'later' }], proven(alice, target)],
+    ['what was applied before a failure is known', [applied, never], proven(with_({ redirect: true }))],
+    ['and what may have been, may hold', [applied, maybe], proven(with_({ redirect: true }), target)],
+  ];
+  for (const [why, ends, known] of rows) test.same(afterRun(plan, ends), known, why);
+  const again = planRun('provisioned', proven(with_({ redirect: true }), target), target);
+  test.same(words(again.commands), ['user_rate_set'], 'only the rest is done again');
+});
+
+t.test('a removal that is proven takes its key away and no other', async (test) => {
+  const known = proven(alice, with_({ key: there }));
+  const [first, second] = planCommands('provisioned', known, absent);
+  const one = afterCommand('provisioned', known, first!, applied);
+  test.same(one, { applied: { state: absent, evidence: 'output' }, attempted: [with_({ key: there })] });
+  test.same(afterCommand('provisioned', one, second!, applied), proven(absent));
+});
+
+t.test('the removal of an attempt alone leaves it open whether the first entry is there', async (test) => {
+  const known = proven(alice, with_({ key: there }));
+  const remove = planCommands('provisioned', known, alice)[0]!;
+  test.equal(remove.data.key.address, there.address);
+  test.same(afterCommand('provisioned', known, remove, applied), proven(alice, absent));
+});
+
+t.test('an attempt too many: nothing is believed, every key and service is kept', async (test) => {
+  let known = proven(alice);
+  for (let i = 0; i < MAX_ATTEMPTED; i++)
+    known = withAttempt(known, with_({ rate: { downBps: i + 1, upBps: null }, key: i % 2 === 0 ? here : there }));
+  test.equal(known.attempted.length, MAX_ATTEMPTED);
+  test.not(known.applied, null);
+  known = withAttempt(known, with_({ services: ['tv'] }));
+  test.equal(known.applied, null);
+  test.same(
+    known.attempted.map((state) => (state.present ? [state.key.address, state.services] : [])),
+    [
+      [here.address, ['tv']],
+      [there.address, []],
+    ],
+  );
+});
+
+// Anything may go wrong between any two steps.
+
+const anyKey = (addresses: number) => fc.integer({ min: 1, max: addresses }).map((n) => key(`100.64.0.${n}`));
+
+function anyState(addresses: number): fc.Arbitrary<ServiceState> {
+  const present = fc.record({
+    present: fc.constant(true as const),
+    key: anyKey(addresses),
+    blocked: fc.boolean(),
+    redirect: fc.boolean(),
+    ownDisabled: fc.boolean(),
+    authorised: fc.boolean(),
+    rate: fc.constantFrom(unlimited, slow, fast),
+    services: fc.subarray(['radio', 'tv', 'voip']),
+  });
+  return fc.oneof({ weight: 5, arbitrary: present }, { weight: 1, arbitrary: fc.constant(absent) });
+}
+
+/** What becomes of one command: whether the NAS does it, and what we hear of it. */
+interface Fate {
+  readonly isDone: boolean;
+  readonly end: CommandEnd;
+}
+
+const fates: readonly Fate[] = [
+  { isDone: true, end: maybe },
+  { isDone: false, end: maybe },
+  { isDone: false, end: never },
+  { isDone: false, end: { outcome: 'refused' } },
+  // The first of its steps was carried out, the second refused.
+  { isDone: true, end: { outcome: 'refused' } },
+  { isDone: false, end: { outcome: 'later' } },
+  { isDone: true, end: { outcome: 'later' } },
+  { isDone: false, end: { outcome: 'unsayable' } },
+];
+
+type Happening =
+  | { readonly what: 'desire'; readonly state: ServiceState }
+  /** After `at` commands comes a failure, or with `crash` the end of the server, which remembers what it committed. */
+  | { readonly what: 'run'; readonly at: number; readonly fate: Fate; readonly crash: boolean }
+  | { readonly what: 'wiped' }
+  | { readonly what: 'doubted' };
+
+function happenings(addresses: number): fc.Arbitrary<readonly Happening[]> {
+  return fc.array(
+    fc.oneof(
+      { weight: 4, arbitrary: fc.record({ what: fc.constant('desire' as const), state: anyState(addresses) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          what: fc.constant('run' as const),
+          at: fc.integer({ min: 0, max: 12 }),
+          fate: fc.constantFrom(...fates),
+          crash: fc.boolean(),
+        }),
+      },
+      { weight: 1, arbitrary: fc.constantFrom<Happening>({ what: 'wiped' }, { what: 'doubted' }) },
+    ),
+    { minLength: 1, maxLength: 40 },
+  );
+}
+
+/** Carries out a plan until it fails. @returns what is known afterwards */
+function attempt(
+  nas: ModelNas | ModelSession,
+  plan: CommandPlan,
+  { at, fate, crash }: Extract<Happening, { what: 'run' }>,
+): KnownService {
+  const ends: CommandEnd[] = [];
+  for (const [index, command] of plan.commands.entries()) {
+    const isDone = index < at || fate.isDone;
+    if (isDone) nas.do(command);
+    ends.push(index < at ? applied : fate.end);
+    if (index === at) break;
+  }
+  return crash ? plan.tried : afterRun(plan, ends);
+}
+
+/** Whether everything that the NAS has may hold, for all we know. @returns what contradicts it */
+function contradiction(nas: ModelNas, known: KnownService): string | undefined {
+  const possible = mayHold(known).filter((state) => state.present);
+  if (isCertainlyAbsent(known) && nas.entries.size > 0) return 'there is something where nothing can be';
+  for (const [at, entry] of nas.entries) {
+    const states = possible.filter((state) => keyText(state.key) === at);
+    if (states.length === 0) return `nobody knows of ${at}`;
+    for (const service of entry.services)
+      if (!states.some((state) => state.services.includes(service))) return `nobody knows of ${service} at ${at}`;
+    if (known.applied === null || mayHold(known).some((state) => !state.present) || states.length < possible.length)
+      continue;
+    for (const name of ['blocked', 'redirect', 'ownDisabled', 'authorised'] as const)
+      if (!states.some((state) => state[name] === entry[name])) return `${name} cannot be ${String(entry[name])}`;
+    if (!states.some((state) => state.rate.downBps === entry.rate.downBps)) return 'it cannot be that fast';
+  }
+  return undefined;
+}
+
+/** Runs without failures until nothing is to be done. */
+function settle(
+  kind: PlaceKind,
+  nas: ModelNas | ModelSession,
+  from: KnownService,
+  desired: ServiceState,
+): KnownService {
+  let known = from;
+  for (let round = 0; round < 3; round++) {
+    const plan = planRun(kind, known, desired);
+    if (plan.commands.length === 0) return known;
+    for (const command of plan.commands) nas.do(command);
+    known = afterRun(
+      plan,
+      plan.commands.map(() => applied),
+    );
+  }
+  throw new Error('it never comes to rest');
+}
+
+for (const addresses of [2, 40])
+  t.test(`a NAS that fails at random becomes what is desired, ${String(addresses)} addresses`, async (test) => {
+    let commands = 0;
+    fc.assert(
+      fc.property(happenings(addresses), fc.boolean(), (all, additionOpens) => {
+        const nas = new ModelNas(additionOpens);
+        let known = proven(absent);
+        let desired: ServiceState = absent;
+        for (const happening of all) {
+          if (happening.what === 'desire') desired = happening.state;
+          else if (happening.what === 'wiped' || happening.what === 'doubted') {
+            if (happening.what === 'wiped') nas.wipe();
+            known = forgotten(known);
+          } else {
+            const plan = planRun('provisioned', known, desired);
+            commands += plan.commands.length;
+            known = attempt(nas, plan, happening);
+          }
+          const wrong = contradiction(nas, known);
+          if (wrong !== undefined) throw new Error(wrong);
+          if (known.attempted.length > MAX_ATTEMPTED) throw new Error('too much is remembered');
+        }
+        settle('provisioned', nas, known, desired);
+        const wrong = nas.differencesFrom(desired);
+        if (wrong.length > 0) throw new Error(wrong.join('; '));
+      }),
+      { numRuns: 1_500 },
+    );
+    test.ok(commands > 10_000, `${String(commands)} commands were tried`);
+  });
+
+t.test('a NAS that acknowledges nothing, address after address: all are removed in the end', async (test) => {
+  const nas = new ModelNas(true);
+  let known = proven(absent);
+  let clearedFirst = 0;
+  for (let i = 1; i <= 40; i++) {
+    const plan = planRun('provisioned', known, with_({ key: key(`100.64.0.${String(i)}`) }));
+    if (!plan.aim.present) clearedFirst++;
+    // Only the last answer is lost, so that every address that is reached is added.
+    known = attempt(nas, plan, { what: 'run', at: plan.commands.length - 1, fate: fates[0]!, crash: true });
+    test.ok(known.attempted.length <= MAX_ATTEMPTED);
+    const keys = new Set(mayHold(known).flatMap((state) => (state.present ? [keyText(state.key)] : [])));
+    for (const at of nas.entries.keys()) test.ok(keys.has(at), 'it is known of');
+    test.ok(keys.size <= MAX_OTHER_KEYS + 1, 'and the list does not grow for ever');
+  }
+  test.ok(clearedFirst > 0, 'too many are cleared away before the next is added');
+  known = settle('provisioned', nas, known, absent);
+  test.same(nas.differencesFrom(absent), []);
+  test.same(known, proven(absent));
+});
+
+t.test('a session that fails at random becomes what is desired, or is over', async (test) => {
+  let over = 0;
+  fc.assert(
+    fc.property(anyState(1), happenings(1), (born, all) => {
+      fc.pre(born.present);
+      if (!born.present) return;
+      const start = { ...born, authorised: true, services: [] };
+      const nas = new ModelSession(start);
+      let known = proven(start);
+      let desired: ServiceState = start;
+      for (const happening of all) {
+        if (happening.what === 'desire')
+          desired = happening.state.present ? { ...happening.state, authorised: true } : happening.state;
+        else if (happening.what === 'run') known = attempt(nas, planRun('session', known, desired), happening);
+        if (isCertainlyAbsent(known) && nas.entry !== undefined) throw new Error('it is believed to be over');
+      }
+      settle('session', nas, known, desired);
+      const wrong = nas.differencesFrom(desired);
+      if (wrong.length > 0) throw new Error(wrong.join('; '));
+      if (nas.entry === undefined) over++;
+    }),
+    { numRuns: 1_500 },
+  );
+  test.ok(over > 100, 'some ended');
+});
