@@ -89,6 +89,7 @@ class CommandCheck {
     for (const limit of limitCommands) this.sessionLimit(limit);
     if (this.changeOf('active').some((attribute) => attribute.dependsOn !== 'nothing'))
       for (const name of ['user_rate_set', 'user_rate_set_cancel'] as const) this.needsWord(name);
+    this.noRateIsSaid();
     this.services();
     this.stepsOfNobody();
   }
@@ -141,13 +142,23 @@ class CommandCheck {
 
   /** An attribute that the state says and the way back does not always say: the NAS would keep it. */
   private keptFrom(state: ProfileState, leaves: CompiledCommand): string | undefined {
-    const back = leaves.steps.flatMap((step) =>
-      step.send === 'coa' ? [...(step.state ? this.changeOf('active') : []), ...step.attributes] : [],
-    );
-    const always = alwaysSaid(back);
+    const always = alwaysSaid(said(leaves, this.changeOf('active')));
     return this.changeOf(state).find(
       ({ name }) => !always.has(plainName(name)) && !harmlessAttributes.has(plainName(name)),
     )?.name;
+  }
+
+  /** A plan without a rate leaves its attributes out, and a running session would keep the old rate under an acknowledgement. */
+  private noRateIsSaid(): void {
+    const command = this.commands.get('user_rate_set_cancel');
+    if (command === undefined || !command.steps.some(isState) || command.steps.some(isEnd)) return;
+    const always = alwaysSaid(said(command, this.changeOf('active')));
+    const kept = this.changeOf('active').find(
+      ({ name, dependsOn }) => dependsOn === 'rate' && !always.has(plainName(name)),
+    )?.name;
+    if (kept === undefined) return;
+    const remedy = `say ${kept} in state.active.coa_attributes with a last value for no limit, or write not_applicable`;
+    this.wrong('user_rate_set_cancel', `says nothing of ${kept}, so that a session keeps the rate that it has`, remedy);
   }
 
   private services(): void {
@@ -219,6 +230,13 @@ function isEnd(step: CompiledStep): boolean {
 function hasEffect(step: CompiledStep): boolean {
   if (step.send !== 'coa') return true;
   return step.state || step.attributes.some(({ name }) => !harmlessAttributes.has(plainName(name)));
+}
+
+/** What the CoA steps of a command say to a session that is to become active. */
+function said(command: CompiledCommand, active: readonly CompiledAttribute[]): readonly CompiledAttribute[] {
+  return command.steps.flatMap((step) =>
+    step.send === 'coa' ? [...(step.state ? active : []), ...step.attributes] : [],
+  );
 }
 
 /** Names of attributes that are said whatever plan the subscriber has. */
