@@ -7,8 +7,9 @@
  */
 import { nearestKey } from '../config/nearest-key.js';
 import type { DialectRules, TemplatePiece, TemplateProblem, ValuePiece } from './command-piece.js';
+import { valueText } from './command-variable.js';
+import type { CommandContext, CommandVariable } from './command-variable.js';
 import { commandVariables } from './command-variables.js';
-import type { CommandContext, CommandVariable } from './command-variables.js';
 import { iosRules } from './quote-ios.js';
 import { posixRules } from './quote-posix.js';
 import { routerosRules } from './quote-routeros.js';
@@ -108,7 +109,7 @@ export function compileCommandTemplate(source: string, dialect: Dialect): Comman
  */
 export function renderCommandLine(template: CommandTemplate, context: CommandContext): CommandLine {
   const { condition } = template;
-  if (condition !== undefined && (valueOf(condition.variable, context) !== undefined) !== condition.present) {
+  if (condition !== undefined && (valueText(condition.variable, context) !== undefined) !== condition.present) {
     return { outcome: 'left-out' };
   }
   const pieces: ValuePiece[] = [];
@@ -117,7 +118,7 @@ export function renderCommandLine(template: CommandTemplate, context: CommandCon
       pieces.push(part);
       continue;
     }
-    const value = valueOf(part.variable, context);
+    const value = valueText(part.variable, context);
     if (value === undefined && part.otherwise === undefined) {
       return { outcome: 'unsayable', text: `$${part.name} has no value` };
     }
@@ -128,12 +129,6 @@ export function renderCommandLine(template: CommandTemplate, context: CommandCon
   const written = rules[template.dialect].write(pieces);
   if (written.ok) return { outcome: 'line', line: written.line };
   return { outcome: 'unsayable', text: `the value of $${written.variable} ${written.why}` };
-}
-
-/** The value of a variable; an empty text is none. */
-function valueOf(variable: CommandVariable, context: CommandContext): string | undefined {
-  const value = variable.valueOf(context);
-  return value === undefined || value === '' ? undefined : String(value);
 }
 
 /** What the text between `${` and `}`, or after a bare `$`, names. */

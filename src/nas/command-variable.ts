@@ -68,3 +68,9 @@ export function general(
 export function withheld(meaning: string, remedy: string): CommandVariable {
   return { kind: 'text', meaning, unit: '', isGeneral: true, withheld: remedy, valueOf: () => undefined };
 }
+
+/** The text of a value; `undefined` when there is none, and nothing and an empty text are none. */
+export function valueText(variable: CommandVariable, context: CommandContext): string | undefined {
+  const value = variable.valueOf(context);
+  return value === undefined || value === null || value === false || value === '' ? undefined : String(value);
+}

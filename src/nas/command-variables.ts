@@ -6,11 +6,9 @@
  * its neighbours.
  */
 import type { ServiceRate } from '../domain/service-state.js';
-import { general, given, withheld } from './command-variable.js';
+import { general, given, valueText, withheld } from './command-variable.js';
 import type { CommandContext, CommandVariable } from './command-variable.js';
 import { expertBillingVariables } from './expertbilling-variables.js';
-
-export type { CommandContext, CommandNas, CommandVariable } from './command-variable.js';
 
 const bitsInKilobit = 1_000;
 // Cisco's rule for policing TCP: 1.5 s of the rate pass at once, and 3 s as the excess.
@@ -127,8 +125,8 @@ export function commandEnvironment(context: CommandContext): Record<string, stri
   const environment: Record<string, string> = {};
   for (const [name, variable] of commandVariables) {
     if (variable.withheld !== undefined) continue;
-    const value = variable.valueOf(context);
-    if (value !== undefined && value !== null && value !== false && value !== '') environment[name] = String(value);
+    const value = valueText(variable, context);
+    if (value !== undefined) environment[name] = value;
   }
   return environment;
 }

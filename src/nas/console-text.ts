@@ -52,7 +52,7 @@ export interface OutputPatterns {
 export function compilePatterns(profile: {
   readonly error: readonly string[];
   readonly ignore: readonly string[];
-  readonly success: string | undefined;
+  readonly success?: string | undefined;
 }): OutputPatterns {
   const compile = (pattern: string): RegExp => new RegExp(pattern, 'mu');
   return {

@@ -16,6 +16,7 @@ const maxScriptOctets = 524_288;
 const maxOwnTextOctets = 4_096;
 
 interface PartState {
+  readonly lineCount: number;
   readonly answers: LineAnswer[];
   hasEnded: boolean;
 }
@@ -37,7 +38,7 @@ export class PosixConsole implements SshConsole {
     maxTextOctets: number,
   ): Promise<readonly PartAnswer[]> {
     const word = markWord();
-    const states = parts.map((): PartState => ({ answers: [], hasEnded: false }));
+    const states = parts.map((lines): PartState => ({ lineCount: lines.length, answers: [], hasEnded: false }));
     const frameIndex = parts.length;
     let frameFailure: string | undefined;
     const output = new MarkedOutput(word, maxTextOctets, (mark, text) => {
@@ -104,8 +105,12 @@ function note(state: PartState | undefined, mark: Mark, text: string): void {
   }
   state.hasEnded = true;
   // The subshell ended inside a line: that line said `exit`, or something killed it.
-  if (mark.status !== 0) {
+  const isStopped = state.answers.at(-1)?.isFailure === true;
+  if (!isStopped && state.answers.length < state.lineCount) {
     const printed = plainOutput(text).trim();
-    state.answers.push({ isFailure: true, text: printed === '' ? `exit status ${mark.status}` : printed });
+    state.answers.push({
+      isFailure: true,
+      text: printed === '' ? `ended the shell, exit status ${mark.status}` : printed,
+    });
   }
 }

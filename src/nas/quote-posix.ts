@@ -18,7 +18,7 @@ const readAgain = /(?:^|[\s;|&(])(?:eval|trap|alias|source)\s|(?:^|[\s;|&(/])(?:
 const commandPosition = /(?:^|[;|&(){}]|(?:^|\s)(?:then|do|else|elif|if|while|until|!|exec|command))\s*$/u;
 // What is read within ${…}; quotes there follow rules that differ between shells.
 const simpleExpansion = /[A-Za-z0-9_:=?+%#*@./-]/u;
-const quoteAfterDollar = /['"[]/u;
+const quoteAfterDollar = /['"]/u;
 const blank = /[\s;|&()]/u;
 
 /** Where in a line the scanner is. */
@@ -109,7 +109,7 @@ class Scanner {
       }
       return undefined;
     }
-    if (afterDollar && quoteAfterDollar.test(character)) {
+    if (afterDollar && (character === '[' || (context !== 'double' && quoteAfterDollar.test(character)))) {
       return { problem: `has $${character} of a shell that is not POSIX`, remedy: 'write it in the POSIX way' };
     }
     if (character === '\\') {
@@ -129,7 +129,8 @@ class Scanner {
       return undefined;
     }
     if (character === '$') {
-      this.#afterDollar = true;
+      // `$$` is a parameter of its own.
+      this.#afterDollar = !afterDollar;
       this.#atWordStart = false;
       return undefined;
     }
