@@ -387,7 +387,7 @@ t.test('each NAS has what its profile needs', async (t) => {
   ]);
   t.same(await problems(key, bySshOnly), []);
   t.same(await problems('mode = "observe"\n', bySshOnly), []);
-  t.match(await problems(key, bySshOnly, '"10.0.0.0\/24"'), [
+  t.match(await problems(key, bySshOnly, '"10.0.0.0/24"'), [
     ['nas.d/a.toml', 2, 'ssh.address', /one host/, /ssh\.address/],
   ]);
   t.same(await problems(`${key}address = "bras.example"\n`, bySshOnly, '"10.0.0.0/24"'), []);
