@@ -15,6 +15,9 @@ export const SPOIL = `attempted = CASE
       ELSE attempted END,
     applied = NULL, evidence = NULL, applied_at = NULL, parked = NULL, generation = generation + 1, due_at = now()`;
 
+/** It is looked at again, whatever its owner is about to write: that was decided before. */
+const DUE = 'due_at = now(), generation = enforcement.generation + 1';
+
 const LOCK = `SELECT e.id FROM enforcement e WHERE e.id IN (
     SELECT id FROM enforcement WHERE session_id = ANY ($1::bigint[])
     UNION SELECT p.id FROM unnest($2::text[], $3::bigint[]) AS s (nas_name, subscriber_id)
@@ -27,10 +30,10 @@ const BEGIN = `WITH live AS (
   sessions AS (
     INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
     SELECT 'session', nas_name, subscriber_id, id FROM live WHERE place = 'session' ORDER BY id
-    ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO UPDATE SET subscriber_id = excluded.subscriber_id, due_at = now())
+    ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO UPDATE SET subscriber_id = excluded.subscriber_id, ${DUE})
   INSERT INTO enforcement (kind, nas_name, subscriber_id)
   SELECT DISTINCT 'provisioned', nas_name, subscriber_id FROM live WHERE place = 'provisioned' ORDER BY nas_name, subscriber_id
-  ON CONFLICT (nas_name, subscriber_id) WHERE kind = 'provisioned' DO UPDATE SET due_at = now()`;
+  ON CONFLICT (nas_name, subscriber_id) WHERE kind = 'provisioned' DO UPDATE SET ${DUE}`;
 
 const OVER = `unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[]) AS r (id, nas_name, subscriber_id, stopped)
     LEFT JOIN nas n ON n.name = r.nas_name`;
@@ -38,9 +41,9 @@ const OVER = `unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[]) AS r
 /** Whoever has to be told of the end of a session keeps it until that is done. */
 const END = `WITH over AS (SELECT r.id, r.stopped AND coalesce(n.disconnect_on_stop, false) AS follows FROM ${OVER}),
   ended AS (DELETE FROM enforcement e USING over o WHERE e.session_id = o.id AND NOT o.follows)
-  UPDATE enforcement e SET due_at = now() FROM over o WHERE e.session_id = o.id AND o.follows`;
+  UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM over o WHERE e.session_id = o.id AND o.follows`;
 
-const LEAVE = `UPDATE enforcement e SET due_at = now() FROM ${OVER}
+const LEAVE = `UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM ${OVER}
   WHERE e.kind = 'provisioned' AND e.nas_name = r.nas_name AND e.subscriber_id = r.subscriber_id AND n.place = 'provisioned'`;
 
 /** Follows sessions that began, changed or ended in this transaction. */

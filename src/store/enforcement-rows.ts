@@ -46,6 +46,7 @@ export interface Enforcement {
   readonly parked: Parked;
   /** When the NAS said that it did not know the session, ms since 1970. */
   readonly goneAtMs: number | null;
+  readonly lastOutcome: string | null;
   readonly lastError: string | null;
   readonly subject: EnforcementSubject;
   readonly run: RunSubject;
@@ -87,8 +88,8 @@ const SESSION = `LEFT JOIN LATERAL (
      WHERE e.kind = 'session' AND n.disconnect_on_stop AND id = e.session_id AND NOT EXISTS (SELECT FROM session WHERE id = e.session_id) LIMIT 1)
   ) x ON true`;
 
-const COLUMNS = `e.id, e.kind, e.nas_name, e.generation, e.desired, e.applied, e.evidence, e.attempted, e.may_be_present, e.state, e.attempts,
-  e.fuse_passed, ${ms('e.due_at')} AS due_at, e.parked, ${ms('e.gone_at')} AS gone_at, e.last_error,
+const COLUMNS = `${ms('clock_timestamp()')} AS now_ms, e.id, e.kind, e.nas_name, e.generation, e.desired, e.applied, e.evidence, e.attempted, e.may_be_present, e.state, e.attempts,
+  e.fuse_passed, ${ms('e.due_at')} AS due_at, e.parked, ${ms('e.gone_at')} AS gone_at, e.last_outcome, e.last_error,
   s.id AS subscriber_id, s.account_id, s.login, s.mac::text AS mac, s.static_address - inet '0.0.0.0' AS static_address, s.pool_id,
   s.nas_name AS bound_to, s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.redirect, s.own_disabled, s.admin_blocked,
   s.turbo_rate_down_bps, s.turbo_rate_up_bps, ${ms('s.turbo_until')} AS turbo_until, ${ms('s.disconnect_before')} AS disconnect_before,
@@ -106,6 +107,7 @@ const FROM = `FROM enforcement e JOIN subscriber s ON s.id = e.subscriber_id JOI
   LEFT JOIN nas n ON n.name = e.nas_name ${SESSION}`;
 
 interface Row {
+  readonly now_ms: number;
   readonly id: number;
   readonly kind: PlaceKind;
   readonly nas_name: string;
@@ -121,6 +123,7 @@ interface Row {
   readonly due_at: number | null;
   readonly parked: Parked;
   readonly gone_at: number | null;
+  readonly last_outcome: string | null;
   readonly last_error: string | null;
   readonly subscriber_id: number;
   readonly account_id: number;
@@ -165,6 +168,13 @@ interface Row {
   readonly session_pool: string | null;
 }
 
+/** What was read, and when by the clock of the database. */
+export interface ReadEnforcements {
+  readonly rows: readonly Enforcement[];
+  /** ms since 1970; undefined: nothing was found. */
+  readonly databaseTimeMs: number | undefined;
+}
+
 /** Plans that are remembered; an operator has hundreds. */
 const MAX_PLANS = 10_000;
 
@@ -178,14 +188,14 @@ export class EnforcementReader {
   }
 
   /** @returns those of the selection that are on one of the NASes */
-  async read(selection: Selection, nasNames: readonly string[]): Promise<Enforcement[]> {
+  async read(selection: Selection, nasNames: readonly string[]): Promise<ReadEnforcements> {
     const column = selection.by === 'id' ? 'e.id' : 'e.subscriber_id';
     const { rows } = await this.#pool.query<Row>({
       name: `read-enforcements-by-${selection.by}`,
       text: `SELECT ${COLUMNS} ${FROM} WHERE ${column} = ANY ($1::bigint[]) AND e.nas_name = ANY ($2::text[])`,
       values: [selection.ids, nasNames],
     });
-    return rows.map((row) => this.#enforcementOf(row));
+    return { rows: rows.map((row) => this.#enforcementOf(row)), databaseTimeMs: rows[0]?.now_ms };
   }
 
   #enforcementOf(row: Row): Enforcement {
@@ -207,6 +217,7 @@ export class EnforcementReader {
       dueAtMs: row.due_at,
       parked: row.parked,
       goneAtMs: row.gone_at,
+      lastOutcome: row.last_outcome,
       lastError: row.last_error,
       subject: subjectOf(row, plan),
       run: {

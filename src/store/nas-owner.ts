@@ -15,7 +15,8 @@ export const OWNERSHIP_MS = 2_000;
 const QUERY_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** What the server does to find out that we have vanished without a word: within five seconds the locks are free. */
-const VANISHED = 'SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000';
+const VANISHED =
+  'SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000';
 
 export interface NasOwnerOptions {
   readonly databaseUrl: string;
@@ -93,10 +94,11 @@ export class NasOwner {
     if (held.length === 0) return;
     for (const name of held) this.#owned.delete(name);
     await this.#exclusively(async (client) => {
-      await this.#query(client, 'UPDATE nas_owner SET released_at = now() WHERE nas_name = ANY ($1) AND instance = $2', [
-        held,
-        this.#options.instance,
-      ]);
+      await this.#query(
+        client,
+        'UPDATE nas_owner SET released_at = now() WHERE nas_name = ANY ($1) AND instance = $2',
+        [held, this.#options.instance],
+      );
       await this.#query(client, 'SELECT pg_advisory_unlock($1, hashtext(n)) FROM unnest($2::text[]) AS n', [
         NAS_LOCK,
         held,
