@@ -3,10 +3,11 @@
  * PostgreSQL wants there, why, and when time alone may change it. Invariants: a session is told what an Access-Request would be answered at
  * the same instant, or it ends; flags stay independent of each other; nothing here knows what the NAS has.
  */
-import type { AnswerState, ProfileAnswers } from './access.js';
-import { possibleRates, type RateClock, type Turbo } from './effective-rate.js';
+import type { ProfileAnswers } from './access.js';
+import { acceptedService, shownState, unlimitedRate, type ShownState } from './accepted-service.js';
+import type { RateClock, Turbo } from './effective-rate.js';
 import { formatIpv4Address } from './ipv4-address.js';
-import { policyHash } from './policy-hash.js';
+import type { PlanOptions, Saying } from './plan-commands.js';
 import { absent, type PlaceKind, type PresentService, type ServiceRate, type ServiceState } from './service-state.js';
 import { policyState, type Account, type Plan, type PolicyState, type SubscriberFields } from './subscriber.js';
 
@@ -51,6 +52,12 @@ export interface PlaceSession {
   readonly policyHash: number | null;
 }
 
+/** What can be said to a NAS by command. What cannot, is not desired there either. */
+export interface PlaceWords {
+  readonly rate: boolean;
+  readonly services: boolean;
+}
+
 /** Where on the network. A place of kind `session` has one. */
 export interface EnforcementPlace {
   readonly kind: PlaceKind;
@@ -61,13 +68,12 @@ export interface EnforcementPlace {
   readonly belongs: boolean;
   /** Whether the commands of its profile cannot be said without an IPv4 address. */
   readonly needsAddress: boolean;
+  /** What its profile has commands for; absent: for all. */
+  readonly words?: PlaceWords | undefined;
   readonly session: PlaceSession | null;
   /** Whether a pool with this name is ours, so that we know its addresses. */
   readonly isOwnPool: (name: string) => boolean;
 }
-
-/** The states in which a profile has an answer for somebody known. */
-export type ShownState = Exclude<AnswerState, 'unknown'>;
 
 /** Why the desired state is what it is; a closed set, so that pages word it in any language. */
 export type Because =
@@ -105,6 +111,8 @@ export interface DesiredService {
    * the profile needs an address that the subscriber does not have.
    */
   readonly data: PresentService | null;
+  /** What else `planRun` has to know. */
+  readonly planOptions: PlanOptions;
 }
 
 /**
@@ -112,8 +120,6 @@ export interface DesiredService {
  * nobody lets a fuse wait for longer.
  */
 const PORTAL_DISCONNECT_MS = 86_400_000;
-
-const unlimited: ServiceRate = { downBps: null, upBps: null };
 
 /**
  * What PostgreSQL wants at a place (DESIGN §6, §8).
@@ -146,25 +152,35 @@ export function desiredService(
     place.kind === 'session' ? whySessionEnds(subject, place, state) : whyNotProvisioned(subject, place, isSayable);
   const disconnectAsked =
     gone?.kind === 'disconnect-asked' || (gone === undefined && isLoggedOut(subject, place, data, isOld, nowMs));
+  const sayable = isSayable ? data : null;
   return {
     state: gone === undefined ? data : absent,
     recheckAtMs: recheckAt(subject, rate.changesAtMs, gone, nowMs),
     because: gone ?? (state === 'active' || state === 'deleted' ? { kind: 'served' } : { kind: 'limited', by: state }),
     disconnectAsked,
-    data: isSayable ? data : null,
+    data: sayable,
+    planOptions: { data: sayable, isDeleted: gone?.kind === 'deleted', says: sayingOf(place) },
   };
 }
 
-/** The state of a profile that a NAS shows when it can show only one: administration, own wish, money. */
-export function shownState(service: Pick<PresentService, 'blocked' | 'ownDisabled' | 'redirect'>): ShownState {
-  if (service.blocked) return 'admin_blocked';
-  if (service.ownDisabled) return 'own_disabled';
-  return service.redirect ? 'redirect' : 'active';
+/** What there are commands for. A session cannot be in a state that its profile rejects: nothing is ever said of that. */
+function sayingOf({ kind, answers, words }: EnforcementPlace): Saying {
+  const { rate, services } = words ?? allWords;
+  const has = (state: ShownState) => kind === 'provisioned' || answers[state].answer === 'accept';
+  return {
+    blocked: has('admin_blocked'),
+    ownDisabled: has('own_disabled'),
+    redirect: has('redirect'),
+    rate,
+    services,
+  };
 }
 
-/** What an Accept in a state says of the rate: nothing, where the profile's answer has none. */
-export function rateInState(answers: ProfileAnswers, state: ShownState, rate: ServiceRate): ServiceRate {
-  return answers[state].rated === false ? unlimited : rate;
+const allWords: PlaceWords = { rate: true, services: true };
+
+/** The rate while a session is in a state: none, where the Accept in that state says none although others do. */
+function rateInState(answers: ProfileAnswers, state: ShownState, rate: ServiceRate): ServiceRate {
+  return answers[state].rated === false && answers.active.rated !== false ? unlimitedRate : rate;
 }
 
 function presentService(
@@ -177,14 +193,17 @@ function presentService(
 ): PresentService {
   const { subscriber, account, webLoggedAtMs } = subject;
   const { kind, session } = place;
+  const says = sayingOf(place);
   const flags = {
     blocked:
-      subscriber.adminBlocked || account?.adminBlocked === true || state === 'no_plan' || state === 'plan_inactive',
-    redirect: subscriber.redirect,
-    ownDisabled: subscriber.ownDisabled,
+      says.blocked &&
+      (subscriber.adminBlocked || account?.adminBlocked === true || state === 'no_plan' || state === 'plan_inactive'),
+    redirect: says.redirect && subscriber.redirect,
+    ownDisabled: says.ownDisabled && subscriber.ownDisabled,
   };
-  const services = subject.services.filter((one) => isOn(one, nowMs)).map((one) => one.name);
-  const rest = { services: [...new Set(services)].sort() };
+  const services = says.services ? subject.services.filter((one) => isOn(one, nowMs)) : [];
+  const rest = { services: [...new Set(services.map((one) => one.name))].sort() };
+  const sayableRate = says.rate ? rate : unlimitedRate;
   const prefixes = { framedPrefix: session?.framedPrefix ?? null, delegatedPrefix: session?.delegatedPrefix ?? null };
   if (kind === 'session')
     return {
@@ -198,7 +217,7 @@ function presentService(
       },
       ...flags,
       authorised: true,
-      rate: rateInState(place.answers, shownState(flags), rate),
+      rate: rateInState(place.answers, shownState(flags), sayableRate),
       ...rest,
     };
   const own = subscriber.staticAddress;
@@ -213,7 +232,7 @@ function presentService(
     },
     ...flags,
     authorised: webLoggedAtMs !== null || (session !== null && !isOld),
-    rate,
+    rate: sayableRate,
     ...rest,
   };
 }
@@ -281,7 +300,8 @@ function whyOtherPool(
 ): Because | undefined {
   const { answers } = place;
   const wanted = answers[state].pool ?? null;
-  const accepted = session.policyHash === null ? undefined : acceptedState(session.policyHash, subject, answers);
+  const accepted =
+    session.policyHash === null ? undefined : acceptedService(session.policyHash, subject, answers)?.state;
   const isOther = { kind: 'other-pool', to: wanted ?? subject.poolName, state } as const;
   if (accepted !== undefined) {
     const had = answers[accepted].pool ?? null;
@@ -299,44 +319,6 @@ function whyOtherPool(
 function isGuestPool(answers: ProfileAnswers, name: string): boolean {
   return Object.values(answers).some((answer) => answer.pool === name);
 }
-
-/**
- * The state in which a session was accepted, as its Class proves it.
- *
- * @param hash of the Class
- * @returns undefined when it was made of a rate that the subscriber no longer has
- */
-export function acceptedState(
-  hash: number,
-  subject: Pick<EnforcementSubject, 'plan' | 'turbo'>,
-  answers: ProfileAnswers,
-): ShownState | undefined {
-  return acceptedService(hash, subject, answers)?.state;
-}
-
-/**
- * What an Accept said, found again by its hash: every state of the profile with every rate that the subscriber may have at some hour.
- *
- * @returns undefined when none of them has this hash
- */
-export function acceptedService(
-  hash: number,
-  subject: Pick<EnforcementSubject, 'plan' | 'turbo'>,
-  answers: ProfileAnswers,
-): { readonly state: ShownState; readonly rate: ServiceRate } | undefined {
-  const rates = possibleRates(subject.plan, subject.turbo);
-  for (const state of SHOWN_STATES) {
-    if (answers[state].answer === 'reject') continue;
-    for (const { rateDownBps, rateUpBps } of rates)
-      if (policyHash(state, rateDownBps, rateUpBps) === hash) {
-        const rate = { downBps: rateDownBps ?? null, upBps: rateUpBps ?? null };
-        return { state, rate: rateInState(answers, state, rate) };
-      }
-  }
-  return undefined;
-}
-
-const SHOWN_STATES: readonly ShownState[] = ['active', 'redirect', 'own_disabled', 'admin_blocked'];
 
 /** The nearest instant to come at which a date of the plan, an hour of day, turbo or a service changes something. */
 function recheckAt(

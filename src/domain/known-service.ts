@@ -2,8 +2,6 @@
  * What is known of a place. Enters: commands and what came of them. Leaves: the states that may hold there. Invariants: whatever a NAS may have is
  * among them, dimension by dimension, and every key under which it may have an entry; only evidence takes a state away; the list is bounded.
  */
-import type { ProfileAnswers } from './access.js';
-import { acceptedService, type EnforcementSubject } from './desired-service.js';
 import {
   absent,
   type CommandName,
@@ -192,33 +190,4 @@ function settingOf({ name, data, service }: PlannedCommand): (state: PresentServ
   if (service !== null && name === 'usluga_deactivated')
     return (state) => ({ ...state, services: state.services.filter((one) => one !== service) });
   return (state) => ({ ...state, ...setting[name] });
-}
-
-/**
- * What a session is born with: what its Accept said, as the hash in its Class proves. Of several flags an Accept shows one page only, so the others
- * count as not set there, and are set by commands of their own.
- *
- * @param hash of the Class; null: none came, or it was not ours
- * @param born the state that is desired of it now: its key is taken
- * @returns nothing known, when no state and rate that the subscriber can have has this hash
- */
-export function knownFromClass(
-  hash: number | null,
-  subject: Pick<EnforcementSubject, 'plan' | 'turbo'>,
-  answers: ProfileAnswers,
-  key: ServiceKey,
-): KnownService {
-  const said = hash === null ? undefined : acceptedService(hash, subject, answers);
-  if (said === undefined) return nothingKnown;
-  const state: PresentService = {
-    present: true,
-    key,
-    blocked: said.state === 'admin_blocked',
-    redirect: said.state === 'redirect',
-    ownDisabled: said.state === 'own_disabled',
-    authorised: true,
-    rate: said.rate,
-    services: [],
-  };
-  return { applied: { state, evidence: 'class' }, attempted: [] };
 }

@@ -32,12 +32,19 @@ import {
  */
 export const MAX_OTHER_KEYS = 8;
 
+/** Of which dimensions the profile has commands at a place. */
+export type Saying = Readonly<Record<'blocked' | 'ownDisabled' | 'redirect' | 'rate' | 'services', boolean>>;
+
+const saysAll: Saying = { blocked: true, ownDisabled: true, redirect: true, rate: true, services: true };
+
 /** What a plan may need beside known and desired. */
 export interface PlanOptions {
   /** The subscriber as it would be there: who is meant by commands where nothing is known. Absent: there is nobody to name. */
   readonly data?: PresentService | null | undefined;
   /** Whether a session that ends is a deleted subscriber's: `user_del` in place of `user_disconnect`. */
   readonly isDeleted?: boolean | undefined;
+  /** Absent: of all. */
+  readonly says?: Saying | undefined;
 }
 
 /** A run of commands at one place. */
@@ -69,8 +76,10 @@ export function planRun(
   desired: ServiceState,
   options: PlanOptions = {},
 ): CommandPlan {
-  const { commands, aim } =
-    kind === 'session' ? planSession(known, desired, options) : planEntry(known, desired, options);
+  const planned = kind === 'session' ? planSession(known, desired, options) : planEntry(known, desired, options);
+  const hasServices = (options.says ?? saysAll).services;
+  const commands = hasServices ? planned.commands : planned.commands.filter((command) => command.service === null);
+  const { aim } = planned;
   return { kind, commands, aim, before: known, tried: commands.length === 0 ? known : withAttempt(known, aim) };
 }
 
@@ -108,7 +117,8 @@ interface Planned {
   readonly aim: ServiceState;
 }
 
-function planSession(known: KnownService, desired: ServiceState, { data, isDeleted }: PlanOptions): Planned {
+function planSession(known: KnownService, desired: ServiceState, options: PlanOptions): Planned {
+  const { data, isDeleted, says = saysAll } = options;
   // What is over can only come back as another session.
   if (isCertainlyAbsent(known)) return { commands: [], aim: desired };
   const present = mayHold(known).filter((state) => state.present);
@@ -118,11 +128,12 @@ function planSession(known: KnownService, desired: ServiceState, { data, isDelet
     const services = isDeleted === true ? servicesOff(who, servicesOf(present)) : [];
     return { commands: [...services, plain(isDeleted === true ? 'user_del' : 'user_disconnect', who)], aim: absent };
   }
-  const changes = known.applied === null ? everything(desired, present) : differences(desired, present);
+  const changes = known.applied === null ? everything(desired, present, says) : differences(desired, present, says);
   return { commands: inOrder('session', desired, changes), aim: desired };
 }
 
 function planEntry(known: KnownService, desired: ServiceState, options: PlanOptions): Planned {
+  const { says = saysAll } = options;
   const states = mayHold(known);
   const entries = entriesOf(states.filter((state) => state.present));
   if (!desired.present) return { commands: removals(withWhatMayBe(entries, known, options.data)), aim: absent };
@@ -131,13 +142,14 @@ function planEntry(known: KnownService, desired: ServiceState, options: PlanOpti
   if (others.length >= MAX_OTHER_KEYS) return { commands: removals(others), aim: absent };
   if (others.length > 0) {
     const away = removals([...others, ...(own.length > 0 ? own : [{ ...desired, services: [] }])]);
-    return { commands: [...away, ...addition(desired, newEntry(desired))], aim: desired };
+    return { commands: [...away, ...addition(desired, newEntry(desired, says))], aim: desired };
   }
-  if (isCertainlyAbsent(known)) return { commands: addition(desired, newEntry(desired)), aim: desired };
+  if (isCertainlyAbsent(known)) return { commands: addition(desired, newEntry(desired, says)), aim: desired };
   const present = states.filter((state) => state.present);
   const mayBeMissing = known.applied === null || present.length < states.length;
-  if (!mayBeMissing) return { commands: inOrder('provisioned', desired, differences(desired, present)), aim: desired };
-  const changes = everything(desired, present);
+  if (!mayBeMissing)
+    return { commands: inOrder('provisioned', desired, differences(desired, present, says)), aim: desired };
+  const changes = everything(desired, present, says);
   return {
     commands: [...servicesOff(desired, changes.servicesOff), ...addition(desired, changes)],
     aim: desired,
@@ -185,7 +197,7 @@ interface Changes {
 }
 
 /** Dimensions in which anything that may hold is not as desired. */
-function differences(desired: PresentService, possible: readonly PresentService[]): Changes {
+function differences(desired: PresentService, possible: readonly PresentService[], says: Saying): Changes {
   const flag = (name: 'blocked' | 'ownDisabled' | 'redirect' | 'authorised') =>
     possible.some((state) => state[name] !== desired[name]) ? desired[name] : undefined;
   return {
@@ -193,28 +205,38 @@ function differences(desired: PresentService, possible: readonly PresentService[
     ownDisabled: flag('ownDisabled'),
     redirect: flag('redirect'),
     authorised: flag('authorised'),
-    rate: possible.some((state) => !sameRate(state.rate, desired.rate)) ? desired.rate : undefined,
+    rate: says.rate && possible.some((state) => !sameRate(state.rate, desired.rate)) ? desired.rate : undefined,
     servicesOn: desired.services.filter((one) => possible.some((state) => !state.services.includes(one))),
     servicesOff: servicesOf(possible).filter((one) => !desired.services.includes(one)),
   };
 }
 
-/** Everything, where nothing is known: also what is not to be, in so many words. */
-function everything(desired: PresentService, possible: readonly PresentService[]): Changes {
-  const { blocked, ownDisabled, redirect, authorised, rate, services } = desired;
-  const servicesOff = servicesOf(possible).filter((one) => !services.includes(one));
-  return { blocked, ownDisabled, redirect, authorised, rate, servicesOn: services, servicesOff };
+/** Everything, where nothing is known: also what is not to be, in so many words, where there are words for it. */
+function everything(desired: PresentService, possible: readonly PresentService[], says: Saying): Changes {
+  const { authorised, services } = desired;
+  const flag = (name: 'blocked' | 'ownDisabled' | 'redirect') =>
+    says[name] || desired[name] || possible.some((state) => state[name]) ? desired[name] : undefined;
+  return {
+    blocked: flag('blocked'),
+    ownDisabled: flag('ownDisabled'),
+    redirect: flag('redirect'),
+    authorised,
+    rate: says.rate ? desired.rate : undefined,
+    servicesOn: services,
+    servicesOff: servicesOf(possible).filter((one) => !services.includes(one)),
+  };
 }
 
 /** What a new entry has to be told: it serves nobody, and has no page, no limit and no service until told. */
-function newEntry({ blocked, ownDisabled, redirect, authorised, rate, services }: PresentService): Changes {
+function newEntry(desired: PresentService, says: Saying): Changes {
+  const { blocked, ownDisabled, redirect, authorised, rate, services } = desired;
   const isLimited = rate.downBps !== null || rate.upBps !== null;
   return {
     blocked,
     ownDisabled: ownDisabled || undefined,
     redirect: redirect || undefined,
     authorised: authorised || undefined,
-    rate: isLimited ? rate : undefined,
+    rate: isLimited && says.rate ? rate : undefined,
     servicesOn: services,
     servicesOff: [],
   };

@@ -5,16 +5,15 @@ import fc from 'fast-check';
 import t from 'tap';
 import { decideAccess, type ProfileAnswers } from '../../src/domain/access.js';
 import {
-  acceptedState,
   desiredService,
-  shownState,
   type DesiredService,
   type EnforcementPlace,
   type EnforcementSubject,
   type PlaceSession,
 } from '../../src/domain/desired-service.js';
 import { RateClock } from '../../src/domain/effective-rate.js';
-import { knownFromClass, nothingKnown } from '../../src/domain/known-service.js';
+import { acceptedService, knownFromClass, shownState } from '../../src/domain/accepted-service.js';
+import { nothingKnown } from '../../src/domain/known-service.js';
 import { planCommands } from '../../src/domain/plan-commands.js';
 import { policyHash } from '../../src/domain/policy-hash.js';
 import type { Account, Plan, SubscriberFields } from '../../src/domain/subscriber.js';
@@ -206,7 +205,7 @@ t.test('a session', async (test) => {
       'the state that holds counts: the own wish has a page, money alone would be rejected',
       subject({ ownDisabled: true, redirect: true }),
       place({ answers: { ...gardens, redirect: { answer: 'reject' } } }),
-      'redirect ownDisabled authorised',
+      'ownDisabled authorised',
       'limited',
     ],
     ['no plan: no request would be accepted', subject({}, { plan: undefined }), place(), 'absent', 'rejected'],
@@ -331,6 +330,34 @@ t.test('rate, and the states in which there is none', async (test) => {
     rateOf(desire(subject({ redirect: true }), entry({ answers }))),
     { downBps: 50e6, upBps: 10e6 },
     'an entry keeps its own',
+  );
+});
+
+t.test('what a profile has no word for, is not desired there', async (test) => {
+  const services = [{ name: 'tv', startsAtMs: null, endsAtMs: null }];
+  const wordless = { rate: false, services: false };
+  for (const where of [place({ words: wordless }), entry({ words: wordless })]) {
+    const desired = desire(subject({}, { services }), where);
+    test.match(desired.data, { rate: { downBps: null, upBps: null }, services: [] }, where.kind);
+    test.match(desired.planOptions.says, { rate: false, services: false });
+  }
+  test.same(desire(subject(), place()).planOptions.says, {
+    blocked: false,
+    ownDisabled: true,
+    redirect: true,
+    rate: true,
+    services: true,
+  });
+  test.equal(
+    desire(subject(), entry()).planOptions.says?.blocked,
+    true,
+    'an entry can be blocked, whatever is answered',
+  );
+  const { known, state } = { known: nothingKnown, state: desire(subject(), place()).state };
+  test.same(
+    planCommands('session', known, state, desire(subject(), place()).planOptions).map((command) => command.name),
+    ['own_disabled_cancel', 'user_redirect_cancel', 'user_rate_set'],
+    'a session is never let out of a state that it cannot be in',
   );
 });
 
@@ -507,7 +534,7 @@ t.test('a Class that proves nothing', async (test) => {
   test.same(knownFromClass(hash, faster, gardens, key), nothingKnown, 'of a rate that nobody has any more');
   const blocked = policyHash('admin_blocked', home.rateDownBps, home.rateUpBps);
   test.same(knownFromClass(blocked, subject(), gardens, key), nothingKnown, 'of a state that is always rejected');
-  test.equal(acceptedState(blocked, subject(), gardens), undefined);
+  test.equal(acceptedService(blocked, subject(), gardens), undefined);
 });
 
 t.test('a Class of any hour of day is recognised', async (test) => {

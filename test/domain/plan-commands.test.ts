@@ -271,6 +271,19 @@ t.test('at a session', async (test) => {
   test.same(words(planCommands('session', nothingKnown, absent, { data: online })), ['user_disconnect']);
 });
 
+t.test('without words for rate and services neither is said', async (test) => {
+  const says = { blocked: true, ownDisabled: true, redirect: true, rate: false, services: false };
+  const rows: readonly [PlaceKind, KnownService, ServiceState, readonly string[]][] = [
+    ['session', proven(both), with_({ rate: slow, blocked: true }), ['user_drop']],
+    ['session', nothingKnown, both, ['user_accept', 'own_disabled_cancel', 'user_redirect_cancel']],
+    ['provisioned', proven(absent), both, ['user_add 100.64.0.1', 'user_accept']],
+    ['provisioned', proven(both), absent, ['user_del 100.64.0.1']],
+    ['provisioned', proven(tv), with_({ rate: slow }), []],
+  ];
+  for (const [kind, known, desired, commands] of rows)
+    test.same(words(planCommands(kind, known, desired, { says })), commands);
+});
+
 // Every pair of states.
 
 const flags = [false, true];
