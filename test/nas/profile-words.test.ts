@@ -7,7 +7,7 @@ import { confFolder } from '../config/conf-folder.js';
 
 async function read(name: string, text?: string): Promise<ProfileWords> {
   const folder = await confFolder(t, {
-    'conf/nas.d/one.toml': `name = "one"\naddress = "192.0.2.1"\nsecret = "a-secret-for-the-tests-only"\nprofile = "${name}"\n`,
+    'conf/nas.d/one.toml': `name = "one"\naddress = "192.0.2.1"\nsecret = "a-secret-for-the-tests-only"\nprofile = "${name}"\nmode = "observe"\n`,
     ...(text === undefined ? {} : { [`conf/profiles/${name}.toml`]: text }),
   });
   const { policy } = await loadPolicy(folder.options, standardDictionary());
