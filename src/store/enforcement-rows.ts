@@ -61,7 +61,8 @@ export type Selection =
   | { readonly by: 'id'; readonly ids: readonly number[] }
   | { readonly by: 'subscriber'; readonly ids: readonly number[] };
 
-const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
+/** Whole ms, as `session-columns.ts` has them: whoever closes a session names it by its times. */
+const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
 
 const SERVICES = `(SELECT jsonb_agg(jsonb_build_object('name', v.name, 'startsAtMs', ${ms('l.starts_at')}, 'endsAtMs', ${ms('l.ends_at')}))
   FROM subscriber_service l JOIN service v ON v.id = l.service_id WHERE l.subscriber_id = s.id)`;

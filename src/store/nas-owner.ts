@@ -125,6 +125,11 @@ export class NasOwner {
     });
   }
 
+  /** Closes the connection, and with it loses everything, as a crash does. */
+  drop(): void {
+    if (this.#client !== undefined) this.#lose(this.#client);
+  }
+
   /** Lets go of everything and closes the connection. */
   async stop(): Promise<void> {
     await this.letGo([...this.#owned]).catch(() => undefined);

@@ -51,9 +51,10 @@ export class ResultWriter {
     this.#loop.start();
   }
 
-  /** Writes what it can at last, and stops. */
-  async stop(): Promise<void> {
+  /** Writes what it can at last, unless told not to, and stops. */
+  async stop(isWriting = true): Promise<void> {
     await this.#loop.stop();
+    if (!isWriting) return;
     // What fails now is found as attempted by whoever commands these NASes next.
     while (this.#waiting.length > 0) {
       const before = this.#waiting.length;
