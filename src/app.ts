@@ -18,10 +18,11 @@ import {
   type PolicyFolders,
   standardDictionary,
 } from './app/policy.js';
+import { isSame } from './app/same-settings.js';
 import { StatusSide } from './app/status-side.js';
 import type { Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
-import { SecretValue } from './config/secret-value.js';
+import { RateClock } from './domain/effective-rate.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
@@ -140,6 +141,7 @@ export class Server {
       this.#fallback = false;
       this.#log.level = policy.config.log.level;
       this.#access?.reconfigure(this.#accessSettings(policy));
+      this.#database?.enforcement.reconfigure();
       for (const key of needRestart(old, policy)) {
         this.#log.warn({ key }, 'changed in the configuration, and takes effect at the next restart');
       }
@@ -263,6 +265,8 @@ export class Server {
     const { config } = policy;
     const side = await DatabaseSide.start({
       config,
+      policy: () => this.#policy!,
+      dictionary: this.#dictionary,
       directory: this.#directory,
       spool,
       classCookie,
@@ -300,6 +304,7 @@ export class Server {
       nasOf: (request) => nasOf(policy, request),
       profiles: policy.profiles,
       offerGraceMs: policy.config.addresses.offerGraceSeconds * 1000,
+      rates: new RateClock(policy.config.server.timeZone),
     };
   }
 
@@ -378,14 +383,4 @@ function needRestart(before: Policy, after: Policy): string[] {
     'accessAttempts',
   ] as const;
   return sections.filter((section) => !isSame(before.config[section], after.config[section]));
-}
-
-/** Of two parts of a configuration; secrets look alike in every other way of comparing. */
-function isSame(one: unknown, other: unknown): boolean {
-  if (one instanceof SecretValue || other instanceof SecretValue)
-    return one instanceof SecretValue && other instanceof SecretValue && one.equals(other);
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return one === other;
-  const entries = Object.entries(one);
-  const others = new Map(Object.entries(other));
-  return entries.length === others.size && entries.every(([key, value]) => isSame(value, others.get(key)));
 }

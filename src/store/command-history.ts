@@ -111,11 +111,7 @@ export async function commandsOfSubscriber(
 }
 
 /** The last commands to a NAS, the newest first. */
-export async function commandsOfNas(
-  pool: Pick<Pool, 'query'>,
-  nasName: string,
-  limit: number,
-): Promise<CommandRow[]> {
+export async function commandsOfNas(pool: Pick<Pool, 'query'>, nasName: string, limit: number): Promise<CommandRow[]> {
   const { rows } = await pool.query<CommandRow>(
     `SELECT ${COLUMNS} FROM nas_command WHERE nas_name = $1 ORDER BY at DESC, id DESC LIMIT $2`,
     [nasName, limit],
