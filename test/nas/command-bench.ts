@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import type { Config } from '../../src/config/config.js';
+import type { Config, NasEntry } from '../../src/config/config.js';
 import type { CommandName, PresentService, ServiceState } from '../../src/domain/service-state.js';
 import { CoaTransport } from '../../src/nas/coa-transport.js';
 import { dictionaryEncoder } from '../../src/nas/dictionary-encoder.js';
@@ -46,6 +46,7 @@ export interface CommandBench {
   readonly nas: CommandNas;
   readonly clock: ManualClock;
   readonly client: CoaClient;
+  readonly entry: NasEntry;
   readonly profile: CompiledProfile;
   readonly transport: CoaTransport;
   /** Tasks of one run: all coa and disconnect steps of the commands. */
@@ -75,7 +76,8 @@ export async function commandBench(t: Pick<Test, 'teardown'>, options: BenchOpti
   const clock = new ManualClock();
   const client = new CoaClient({ clock, random: () => 0.5 });
   t.teardown(() => client.stop());
-  const transport = new CoaTransport({ nas: config.nas[0]!, profile, dictionary, client, nowMs: () => clock.nowMs() });
+  const entry = config.nas[0]!;
+  const transport = new CoaTransport({ nas: entry, profile, dictionary, client, nowMs: () => clock.nowMs() });
   const tasks: CommandBench['tasks'] = (commands, more = {}) => {
     const desired: ServiceState = more.desired ?? present;
     const data = desired.present ? desired : present;
@@ -98,6 +100,7 @@ export async function commandBench(t: Pick<Test, 'teardown'>, options: BenchOpti
     nas,
     clock,
     client,
+    entry,
     profile,
     transport,
     tasks,
