@@ -4,11 +4,28 @@
  */
 import type { Pool } from 'pg';
 import type pg from 'pg';
-import type { CommandResult } from '../nas/driver.js';
+import type { Evidence } from '../domain/service-state.js';
 
 /** A command line is some hundred characters, and what a NAS says to it the same; a whole batch is cut, characters. */
 const MAX_SENT = 4_000;
 const MAX_DETAIL = 1_000;
+
+/** What came of one command, as drivers tell it; times are ms since 1970. */
+export interface CommandToldOf {
+  readonly command: { readonly name: string; readonly service: string | null };
+  readonly driver: string;
+  /** Without secrets. */
+  readonly sent: string;
+  readonly sentAtMs: number;
+  readonly answeredAtMs: number;
+  readonly attempts: number;
+  readonly outcome: {
+    readonly outcome: string;
+    readonly text: string;
+    readonly evidence?: Evidence;
+    readonly errorCause?: number | null;
+  };
+}
 
 /** One result with what it belongs to. */
 export interface CommandRecord {
@@ -19,7 +36,7 @@ export interface CommandRecord {
   readonly generation: number;
   /** ms since 1970 */
   readonly plannedAtMs: number;
-  readonly result: CommandResult;
+  readonly result: CommandToldOf;
 }
 
 /** A text that PostgreSQL can store: without NUL and half characters, and not too long. */
@@ -64,8 +81,8 @@ export async function insertCommands(
       records.map((one) => one.result.sentAtMs),
       records.map((one) => one.result.answeredAtMs),
       outcomes.map((one) => one.outcome),
-      outcomes.map((one) => (one.outcome === 'applied' ? one.evidence : null)),
-      outcomes.map((one) => (one.outcome === 'refused' ? one.errorCause : null)),
+      outcomes.map((one) => one.evidence ?? null),
+      outcomes.map((one) => one.errorCause ?? null),
       outcomes.map((one) => storableText(one.text, MAX_DETAIL)),
       records.map((one) => one.generation),
       instance,

@@ -8,7 +8,6 @@ import type { EnforcementSubject, PlaceSession, SubjectService } from '../domain
 import type { RateWindow } from '../domain/effective-rate.js';
 import type { Evidence, KnownService, PlaceKind, ServiceRate, ServiceState } from '../domain/service-state.js';
 import type { Plan } from '../domain/subscriber.js';
-import type { RunSession, RunSubject } from '../nas/driver.js';
 
 /** What people see of an enforcement. */
 export type EnforcementState = 'new' | 'converged' | 'pending' | 'parked' | 'held' | 'observed';
@@ -19,8 +18,22 @@ export type Parked =
   | { readonly what: 'state'; readonly state: ServiceState }
   | null;
 
+/** Whom commands are about, as variables of templates name him. */
+export interface EnforcedSubject {
+  readonly subscriberId: number;
+  readonly accountId: number;
+  readonly contract: string;
+  readonly plan: string | null;
+}
+
 /** What a command and a decision know of the RADIUS session at a place. */
-export interface EnforcedSession extends PlaceSession, RunSession {
+export interface EnforcedSession extends PlaceSession {
+  readonly sessionId: number;
+  readonly acctSessionId: string;
+  readonly nasBox: string;
+  readonly nasAddress: string | null;
+  readonly nasPortId: string | null;
+  readonly callingStation: string | null;
   readonly lastEventAtMs: number;
   readonly lastReceivedAtMs: number;
   /** s between two updates, as the NAS really sends them; null: not known. */
@@ -49,7 +62,7 @@ export interface Enforcement {
   readonly lastOutcome: string | null;
   readonly lastError: string | null;
   readonly subject: EnforcementSubject;
-  readonly run: RunSubject;
+  readonly run: EnforcedSubject;
   /** A session of the subscriber on this NAS; that of a session place, whatever has become of it. */
   readonly session: EnforcedSession | null;
   /** Whether that session is this subscriber's. */
