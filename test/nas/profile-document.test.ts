@@ -37,10 +37,13 @@ t.test('every bundled profile has a dated page that quotes what it sends', async
       'conf/nas.d/a.toml',
       `name = "a"\naddress = "10.0.0.2"\nprofile = "${name}"\nsecret = "pk3Lx9Qv7Tz1Wd5Rb8Ym"`,
     );
-    const { states, commands, profile } = compileProfile((await folder.load()).profiles[name]!, encoder);
+    const { states, commands } = compileProfile((await folder.load()).profiles[name]!, encoder);
     const page = await readFile(join(pages, `${name}.md`), 'utf8').catch(() => '');
     t.match(page, /^20\d\d-\d\d-\d\d/mu, `${name}: dated, with what it was tried against`);
-    if (profile.enforcement?.place !== 'session') continue;
+    const speaksRadius = [...commands.values()].some(({ steps }) =>
+      steps.some(({ send }) => /^(coa|disconnect)$/u.test(send)),
+    );
+    if (!speaksRadius) continue;
     for (const command of commands.keys()) t.match(page, `\`${command}\``, `${name}: ${command}`);
     for (const [state, compiled] of Object.entries(states)) {
       t.match(page, `\`${state}\``, `${name}: ${state}`);
