@@ -102,21 +102,18 @@ function isTurboOn(turbo: Turbo, nowMs: number): boolean {
   return turbo.untilMs === undefined || nowMs < turbo.untilMs;
 }
 
-/**
- * Every rate that a plan and a turbo rate may come to at some hour, each once.
- *
- * @returns rates whose `changesAtMs` means nothing
- */
-export function possibleRates(plan: RatedPlan | undefined, turbo: Turbo | undefined): readonly EffectiveRate[] {
+/** Every rate that a plan and a turbo rate may come to at some hour; equal ones stand for themselves. */
+export function possibleRates(
+  plan: RatedPlan | undefined,
+  turbo: Turbo | undefined,
+): readonly Omit<EffectiveRate, 'changesAtMs'>[] {
   const ofPlan = plan === undefined ? [unlimited] : [plan, ...(plan.rateWindows ?? [])];
-  const rates = new Map<string, EffectiveRate>();
-  for (const { rateDownBps, rateUpBps } of ofPlan)
-    for (const one of [
-      { rateDownBps, rateUpBps },
-      { rateDownBps: turbo?.rateDownBps ?? rateDownBps, rateUpBps: turbo?.rateUpBps ?? rateUpBps },
-    ])
-      rates.set(`${String(one.rateDownBps)}/${String(one.rateUpBps)}`, { ...one, changesAtMs: null });
-  return [...rates.values()];
+  if (turbo === undefined) return ofPlan;
+  const ofTurbo = ofPlan.map((rate) => ({
+    rateDownBps: turbo.rateDownBps ?? rate.rateDownBps,
+    rateUpBps: turbo.rateUpBps ?? rate.rateUpBps,
+  }));
+  return [...ofPlan, ...ofTurbo];
 }
 
 function earliest(one: number | null, other: number | null): number | null {

@@ -6,8 +6,8 @@
  * Invariants: the state that policy order gives is said once; nothing is said that is not known or not safe; the text has no secrets.
  */
 import type { NasEntry } from '../config/config.js';
-import type { ProfileState } from '../config/profile-schema.js';
-import type { PlannedCommand, PresentService } from '../domain/service-state.js';
+import { shownState } from '../domain/accepted-service.js';
+import type { PlannedCommand } from '../domain/service-state.js';
 import { PacketBuildError } from '../radius/attribute-writer.js';
 import { Code, codeName } from '../radius/code.js';
 import { decodeAttributes } from '../radius/decode-attribute.js';
@@ -86,13 +86,6 @@ export function describeBody(dictionary: Dictionary, code: CoaCode, target: stri
   return text.length <= maxShownLength ? text : `${text.slice(0, maxShownLength)}…`;
 }
 
-/** The state that a NAS with one page shows: administrative block, voluntary block, money, none. */
-export function stateShown(service: PresentService): ProfileState {
-  if (service.blocked) return 'admin_blocked';
-  if (service.ownDisabled) return 'own_disabled';
-  return service.redirect ? 'redirect' : 'active';
-}
-
 type Change =
   { readonly ok: true; readonly pieces: readonly Buffer[] } | { readonly ok: false; readonly problem: string };
 
@@ -107,7 +100,7 @@ function changeOf({ nas, profile }: CoaSubject, tasks: readonly StepTask[]): Cha
     if (step.state && !isStateSaid) {
       isStateSaid = true;
       const desired = run.desired.present ? run.desired : command.data;
-      const name = stateShown(desired);
+      const name = shownState(desired);
       const state = profile.states[name];
       if (state.answer === 'reject')
         return { ok: false, problem: `the profile rejects the state ${name}, so no CoA can bring a session into it` };
