@@ -57,7 +57,10 @@ interface Asked {
 export class CoaTransport implements StepTransport {
   readonly maxBatchRuns = 1;
   readonly #options: CoaTransportOptions;
-  readonly #secret: SharedSecret;
+  /** One, or two while the secret of the NAS is being changed. */
+  readonly #secrets: readonly SharedSecret[];
+  /** The one that was not met with silence last. */
+  #secretInUse = 0;
   readonly #stopping = new AbortController();
   /** The last request about each session that one is under way about. */
   readonly #busy = new Map<string, Promise<unknown>>();
@@ -66,9 +69,8 @@ export class CoaTransport implements StepTransport {
   constructor(options: CoaTransportOptions) {
     this.#options = options;
     const { coa, secrets } = options.nas;
-    const secret = coa.secret ?? secrets[0];
-    if (secret === undefined) throw new RangeError('a NAS entry has a secret');
-    this.#secret = new SharedSecret(secret.octets());
+    const given = coa.secret === undefined ? secrets : [coa.secret];
+    this.#secrets = given.map((secret) => new SharedSecret(secret.octets()));
   }
 
   /**
@@ -181,11 +183,14 @@ export class CoaTransport implements StepTransport {
       return this.#unsaid({ outcome: 'unreachable', reached: 'never', text: 'another instance owns this NAS' });
     const { nas, profile, client, dictionary } = this.#options;
     const { coa } = profile.profile;
+    const secretInUse = this.#secretInUse % this.#secrets.length;
+    const secret = this.#secrets[secretInUse];
+    if (secret === undefined) return this.#unsaid({ outcome: 'unsayable', text: 'the NAS entry has no secret' });
     const answer = await client.ask({
       code,
       address: target.address,
       port: target.port,
-      secret: this.#secret,
+      secret,
       sourceAddress: nas.coa.sourceAddress,
       attributes: body.octets,
       withMessageAuthenticator: coa.messageAuthenticator,
@@ -195,6 +200,8 @@ export class CoaTransport implements StepTransport {
       mayRepeat: isOwner,
       signal: this.#stopping.signal,
     });
+    // A NAS that has only the other secret hears nothing: the next command tries that one.
+    if (answer.answer === 'silence' && answer.reason === 'timeout') this.#secretInUse = secretInUse + 1;
     return {
       outcome: outcomeOf(code, target, answer),
       errorCause: answer.answer === 'nak' ? answer.errorCause : undefined,

@@ -251,6 +251,21 @@ t.test('silence may have been obeyed; what was never sent has not', async (t) =>
   ]);
 });
 
+t.test('while the secret is being changed, silence under one makes the next command try the other', async (t) => {
+  const { nas, run, clock } = await commandBench(t, {
+    secrets: ['an older one: Wd5Rb8Ym', nasSecret],
+    nas: '',
+    attempts: 1,
+  });
+  const asked = run(['user_disconnect']);
+  await until(() => nas.unsigned === 1);
+  clock.advance(10_000);
+  t.match(await asked, [{ outcome: { outcome: 'unreachable', reached: 'maybe' } }]);
+  for (let again = 0; again < 3; again++)
+    t.match(await run(['user_disconnect']), [{ outcome: { outcome: 'applied' } }]);
+  t.equal(nas.unsigned, 1, 'and stays with the one that was answered');
+});
+
 t.test('a NAS that is lost between two attempts hears no more of it', async (t) => {
   const { clock, transport, tasks, nas } = await commandBench(t, { behave: () => [] });
   let isOwner = true;

@@ -65,6 +65,10 @@ export interface BenchOptions {
   readonly profile?: string;
   readonly bundled?: string;
   readonly behave?: CommandBehaviour;
+  /** Of the entry; the NAS has the last of them. */
+  readonly secrets?: readonly string[];
+  /** Of each request; default as in the schema. */
+  readonly attempts?: number;
 }
 
 /** Opens all of it; the test's end closes it. */
@@ -111,8 +115,8 @@ export async function commandBench(t: Pick<Test, 'teardown'>, options: BenchOpti
 async function loadOne(t: Pick<Test, 'teardown'>, name: string, port: number, options: BenchOptions): Promise<Config> {
   const folder = await confFolder(t as Parameters<typeof confFolder>[0], {
     'conf/nas.d/bras1.toml':
-      `name = "bras1"\naddress = "127.0.0.1"\nsecret = "${nasSecret}"\nprofile = "${name}"\n` +
-      `${options.nas ?? ''}\n[coa]\nport = ${String(port)}\n`,
+      `name = "bras1"\naddress = "127.0.0.1"\nsecret = ${JSON.stringify(options.secrets ?? [nasSecret])}\nprofile = "${name}"\n` +
+      `${options.nas ?? ''}\n[coa]\nport = ${String(port)}\nattempts = ${String(options.attempts ?? 4)}\n`,
   });
   if (options.profile !== undefined) await folder.write('conf/profiles/own.toml', options.profile);
   return await folder.load();

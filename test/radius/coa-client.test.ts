@@ -2,15 +2,19 @@
  * The asking side of CoA and Disconnect (RFC 5176) over real sockets on loopback: what it sends, what it believes, what it says of silence.
  */
 import { createHash, createHmac } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import t, { type Test } from 'tap';
 import { Attribute } from '../../src/radius/attribute-number.js';
 import { CoaClient, type CoaAnswer, type CoaRequest } from '../../src/radius/coa-client.js';
 import { Code } from '../../src/radius/code.js';
 import { headerOctets, parsePacket } from '../../src/radius/packet.js';
+import { ReplyBuilder } from '../../src/radius/reply.js';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
 import { ack, CommandNas, nak, type CommandBehaviour, type CommandReaction } from '../support/command-nas.js';
 import { freeUdpPort } from '../support/free-port.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { seededRandom } from '../support/seeded-random.js';
 import { until } from '../support/until.js';
 
 const SECRET = 'a secret of both sides';
@@ -259,6 +263,41 @@ t.test('more attributes than a packet holds are refused before anything is sent'
   t.equal(nas.heard.length, 1);
 });
 
+t.test('a NAS with an IPv6 address is commanded over IPv6', async (t) => {
+  const socket = createSocket('udp6');
+  socket.bind(0, '::1');
+  await once(socket, 'listening');
+  t.teardown(() => socket.close());
+  socket.on('message', (octets, from) => {
+    const parsed = parsePacket(Buffer.from(octets));
+    if (!parsed.ok) return;
+    const reply = new ReplyBuilder(parsed.packet, Code.coaAck, new SharedSecret(SECRET));
+    socket.send(reply.finish(), from.port, from.address);
+  });
+  const { ask, client } = await bench(t);
+  t.match(await ask({ address: '::1', port: socket.address().port }), { answer: 'ack', attempts: 1 });
+  t.same([...client.drops()], []);
+});
+
+t.test('whatever arrives on its sockets is counted and does no harm', async (t) => {
+  const { nas, client, ask } = await bench(t);
+  await ask();
+  const { fromPort, octets: template } = nas.heard[0]!;
+  const socket = createSocket('udp4');
+  t.teardown(() => socket.close());
+  const random = seededRandom(7);
+  const below = (most: number): number => Math.floor(random() * most);
+  const dropped = (): number => [...client.drops().values()].reduce((sum, one) => sum + one, 0);
+  for (let count = 1; count <= 2_000; count++) {
+    const octets =
+      below(2) === 0 ? Buffer.from(template) : Buffer.from(Array.from({ length: below(80) }, () => below(256)));
+    for (let flips = below(6); flips > 0 && octets.length > 0; flips--) octets[below(octets.length)] = below(256);
+    socket.send(octets, fromPort, '127.0.0.1');
+    if (count % 50 === 0) await until(() => dropped() === count);
+  }
+  t.match(await ask(), { answer: 'ack' });
+});
+
 t.test('stop, an abort and a lost right to go on end the wait at once', async (t) => {
   const { ask, nas, client, clock } = await bench(t, () => []);
   const aborted = new AbortController();
@@ -292,8 +331,7 @@ t.test('commands leave from the source address that is asked for', async (t) => 
 t.test(
   'a seeded network that loses, repeats and forges: every command has one answer, and it is its own',
   async (t) => {
-    let state = 42;
-    const random = (): number => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+    const random = seededRandom(42);
     const { ask, clock, nas, client } = await bench(t, (request) => {
       const truth = nak(Number(request.text(Attribute.userName)!.slice(5)));
       const noise: CommandReaction[] = [{ send: 'forged' }, { send: 'from-elsewhere' }, { send: 'garbage' }, truth];
