@@ -4,109 +4,29 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { decideAccess, type ProfileAnswers } from '../../src/domain/access.js';
-import {
-  desiredService,
-  type DesiredService,
-  type EnforcementPlace,
-  type EnforcementSubject,
-  type PlaceSession,
+import { shownState } from '../../src/domain/accepted-service.js';
+import type {
+  DesiredService,
+  EnforcementPlace,
+  EnforcementSubject,
+  PlaceSession,
 } from '../../src/domain/desired-service.js';
-import { RateClock } from '../../src/domain/effective-rate.js';
-import { acceptedService, knownFromClass, shownState } from '../../src/domain/accepted-service.js';
 import { nothingKnown } from '../../src/domain/known-service.js';
 import { planCommands } from '../../src/domain/plan-commands.js';
 import { policyHash } from '../../src/domain/policy-hash.js';
-import type { Account, Plan, SubscriberFields } from '../../src/domain/subscriber.js';
-
-const NOW = Date.UTC(2026, 10, 21, 12);
-const HOUR = 3_600_000;
-const rates = new RateClock('UTC');
-
-const home: Plan = {
-  id: 1,
-  name: 'home',
-  active: true,
-  validFromMs: undefined,
-  validUntilMs: undefined,
-  rateDownBps: 50e6,
-  rateUpBps: 10e6,
-  poolId: undefined,
-  sessionLimit: 1,
-  sessionLimitAction: 'reject',
-};
-
-const fields: SubscriberFields = {
-  id: 1,
-  accountId: 1,
-  login: 'alice',
-  password: undefined,
-  mac: undefined,
-  staticAddress: 0x6440_0001,
-  poolId: undefined,
-  nasName: undefined,
-  associatePppoeMac: false,
-  associateVpnIp: false,
-  deleted: false,
-  redirect: false,
-  ownDisabled: false,
-  adminBlocked: false,
-};
-
-function subject(
-  subscriber: Partial<SubscriberFields> = {},
-  rest: Partial<Omit<EnforcementSubject, 'subscriber'>> = {},
-): EnforcementSubject {
-  return {
-    subscriber: { ...fields, ...subscriber },
-    account: { adminBlocked: false },
-    plan: home,
-    turbo: undefined,
-    services: [],
-    poolName: null,
-    disconnectBeforeMs: null,
-    keyChangedAtMs: null,
-    webLoggedAtMs: null,
-    ...rest,
-  };
-}
-
-const gardens: ProfileAnswers = {
-  active: { answer: 'accept' },
-  redirect: { answer: 'accept' },
-  own_disabled: { answer: 'accept' },
-  admin_blocked: { answer: 'reject' },
-  unknown: { answer: 'reject' },
-};
-
-const online: PlaceSession = {
-  login: 'alice@isp',
-  startedAtMs: NOW - HOUR,
-  mac: '02:00:00:00:00:01',
-  address: '100.64.0.1',
-  framedPrefix: null,
-  delegatedPrefix: null,
-  poolName: null,
-  policyHash: null,
-};
-
-function place(rest: Partial<EnforcementPlace> = {}): EnforcementPlace {
-  return {
-    kind: 'session',
-    nasName: 'bras1',
-    answers: gardens,
-    belongs: true,
-    needsAddress: false,
-    session: online,
-    isOwnPool: (name) => name === 'guests' || name === 'main',
-    ...rest,
-  };
-}
-
-const entry = (rest: Partial<EnforcementPlace> = {}) =>
-  place({ kind: 'provisioned', session: null, needsAddress: true, ...rest });
-
-const desire = (who: EnforcementSubject, where: EnforcementPlace, nowMs = NOW) =>
-  desiredService(who, where, rates, nowMs);
+import type { Account } from '../../src/domain/subscriber.js';
+import {
+  desire,
+  entry,
+  fields,
+  gardens,
+  home,
+  HOUR,
+  NOW,
+  online,
+  place,
+  subject,
+} from '../support/enforced-subject.js';
 
 /** `blocked redirect`, or `absent`. */
 function shape({ state }: DesiredService): string {
@@ -484,65 +404,6 @@ t.test('a session is told what an Access-Request would be answered', async (test
     { numRuns: 2_000 },
   );
   test.ok(accepted > 200);
-});
-
-t.test('a session is born with what its Accept said', async (test) => {
-  const born = (who: EnforcementSubject, answers = gardens) => {
-    const desired = desire(who, place({ answers }));
-    const state = desired.data!;
-    const hash = policyHash(shownState(state), home.rateDownBps, home.rateUpBps);
-    return { hash, known: knownFromClass(hash, who, answers, state.key), desired: desired.state };
-  };
-  const plain = born(subject());
-  test.equal(plain.known.applied?.evidence, 'class');
-  test.same(plain.known.applied?.state, plain.desired);
-  test.same(planCommands('session', plain.known, plain.desired), [], 'nothing is to be done');
-
-  const both = born(subject({ redirect: true, ownDisabled: true }));
-  test.same(
-    planCommands('session', both.known, both.desired).map((command) => command.name),
-    ['user_redirect'],
-    'the page that the Accept could not show besides',
-  );
-  const blocked = subject({ redirect: true });
-  test.same(
-    planCommands('session', plain.known, desire(blocked, place()).state).map((command) => command.name),
-    ['user_redirect'],
-    'what changed between Accept and Start is not missed',
-  );
-  const unrated = { ...gardens, redirect: { answer: 'accept' as const, rated: false } };
-  const guest = born(blocked, unrated);
-  test.same(planCommands('session', guest.known, guest.desired), [], 'no rate in the garden');
-  test.same(
-    planCommands('session', guest.known, desire(subject(), place({ answers: unrated })).state).map((one) => one.name),
-    ['user_redirect_cancel', 'user_rate_set'],
-    'so that it is set when the garden is left',
-  );
-  const services = subject({}, { services: [{ name: 'tv', startsAtMs: null, endsAtMs: null }] });
-  test.same(
-    planCommands('session', born(services).known, born(services).desired).map((command) => command.name),
-    ['usluga_activated'],
-    'services do not come with an Accept',
-  );
-});
-
-t.test('a Class that proves nothing', async (test) => {
-  const { key } = desire(subject(), place()).data!;
-  const faster = subject({}, { plan: { ...home, rateDownBps: 99e6 } });
-  const hash = policyHash('active', home.rateDownBps, home.rateUpBps);
-  test.same(knownFromClass(null, subject(), gardens, key), nothingKnown, 'none came');
-  test.same(knownFromClass(hash, faster, gardens, key), nothingKnown, 'of a rate that nobody has any more');
-  const blocked = policyHash('admin_blocked', home.rateDownBps, home.rateUpBps);
-  test.same(knownFromClass(blocked, subject(), gardens, key), nothingKnown, 'of a state that is always rejected');
-  test.equal(acceptedService(blocked, subject(), gardens), undefined);
-});
-
-t.test('a Class of any hour of day is recognised', async (test) => {
-  const night = { id: 1, weekdays: [1], fromMinute: 0, untilMinute: 60, rateDownBps: 7, rateUpBps: undefined };
-  const who = subject({}, { plan: { ...home, rateWindows: [night] } });
-  const { key } = desire(who, place()).data!;
-  const known = knownFromClass(policyHash('active', 7, undefined), who, gardens, key);
-  test.same(known.applied?.state, { ...desire(who, place()).data, rate: { downBps: 7, upBps: null } });
 });
 
 t.test('a disconnect that somebody asked for is told from an end that nobody did', async (test) => {
