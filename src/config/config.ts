@@ -53,7 +53,7 @@ export interface NasEntry {
   readonly parallel: number;
   readonly commandsPerSecond: number;
   readonly coa: Omit<CamelKeys<NasFile['coa']>, 'secretFile'> & {
-    /** undefined: the RADIUS secret of the NAS (the first one while rotating). */
+    /** undefined: that of RADIUS; while that is being changed, the other one is tried after silence under the one. */
     readonly secret: SecretValue | undefined;
   };
   readonly ssh: Omit<CamelKeys<NasFile['ssh']>, 'passwordFile' | 'keyFile'> & {
@@ -98,7 +98,13 @@ export type ProfileStep =
       readonly line: number;
     }
   | { readonly send: 'disconnect'; readonly line: number }
-  | { readonly send: 'ssh'; readonly lines: readonly string[]; readonly line: number }
+  | {
+      readonly send: 'ssh';
+      readonly lines: readonly string[];
+      /** The program that they are the standard input of. */
+      readonly into?: string | undefined;
+      readonly line: number;
+    }
   | { readonly send: 'exec'; readonly line: number };
 
 /** What a profile says of one command. */

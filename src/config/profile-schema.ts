@@ -91,6 +91,16 @@ const step = z
         .min(1)
         .max(maxLines)
         .describe('ssh: command lines; variables are quoted for the dialect.'),
+      into: z
+        .string()
+        .min(1)
+        .max(256)
+        .regex(/^[\x20-\x7e]+$/u)
+        .optional()
+        .describe(
+          'ssh: a program of the NAS that the lines are the standard input of, such as "nft -f -". Lines of many subscribers go into one run ' +
+            'of it; when that fails, into runs of fewer, so each line must be one that can be said twice.',
+        ),
     }),
     z.strictObject({ send: z.literal('exec') }),
   ])

@@ -51,6 +51,15 @@ const own: readonly (readonly [string, CommandVariable])[] = [
   ['redirect', given('flag', '', '1 while in the walled garden', ({ data }) => flag(data?.redirect))],
   ['own_disabled', given('flag', '', '1 while voluntarily blocked', ({ data }) => flag(data?.ownDisabled))],
   ['authorised', given('flag', '', '1 when authorised by RADIUS or a portal', ({ data }) => flag(data?.authorised))],
+  [
+    'may_pass',
+    given(
+      'flag',
+      '',
+      '1 while the subscriber may use the service; no value otherwise, for ${?may_pass} and ${!may_pass}',
+      ({ data }) => data !== undefined && !data.blocked && !data.redirect && !data.ownDisabled && 1,
+    ),
+  ],
   ['service', given('text', '', 'service that begins or ends', ({ service }) => service)],
   ['services', given('text', '', 'services that are on, with commas', ({ data }) => data?.services.join(','))],
   ['session_id', given('number', '', 'our number of the session', ({ session }) => session?.sessionId)],

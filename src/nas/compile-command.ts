@@ -10,7 +10,7 @@ import type { Profile, ProfileCommandName, ProfileCommandRule, ProfileStep } fro
 import type { ConfigProblem } from '../config/problem.js';
 import type { AttributeEncoder } from './attribute-encoder.js';
 import { compileCommandTemplate } from './command-template.js';
-import type { CommandTemplate } from './command-template.js';
+import type { CommandTemplate, Dialect } from './command-template.js';
 import { compileAttribute } from './compile-attribute.js';
 import type { CompiledAttribute } from './compile-attribute.js';
 import type { CompiledCommand, CompiledCommands, CompiledStep } from './step.js';
@@ -63,10 +63,17 @@ function compileStep(
       return [{ send: 'coa', state: step.state, attributes }];
     }
     case 'ssh': {
+      // A program that reads lines has a grammar of its own, so values are those of the allow-list.
+      const dialect = step.into === undefined ? profile.ssh.dialect : 'ios';
+      if (step.into !== undefined && (profile.ssh.dialect !== 'posix' || profile.ssh.mode !== 'exec')) {
+        const problem = 'is for NASes with a shell';
+        const remedy = 'write dialect = "posix" and mode = "exec", or take it away';
+        problems.push({ file: profile.file, line: step.line, key: `${key}.into`, problem, remedy });
+      }
       const lines = step.lines.flatMap((line, index) =>
-        compileLine(profile, `${key}.lines[${index}]`, step.line, line, problems),
+        compileLine(profile, `${key}.lines[${index}]`, step.line, line, dialect, problems),
       );
-      return [{ send: 'ssh', lines }];
+      return [{ send: 'ssh', lines, into: step.into }];
     }
     case 'disconnect':
     case 'exec':
@@ -79,9 +86,10 @@ function compileLine(
   key: string,
   line: number,
   source: string,
+  dialect: Dialect,
   problems: ConfigProblem[],
 ): CommandTemplate[] {
-  const result = compileCommandTemplate(source, profile.ssh.dialect);
+  const result = compileCommandTemplate(source, dialect);
   if (result.ok) return [result.template];
   problems.push({ file: profile.file, line, key, problem: result.problem, remedy: result.remedy });
   return [];
@@ -97,7 +105,7 @@ function checkSshSection(profile: Profile, problems: ConfigProblem[]): void {
   for (const list of ['prologue', 'epilogue'] as const) {
     profile.ssh[list].forEach((source, index) => {
       const key = `ssh.${list}[${index}]`;
-      const [template] = compileLine(profile, key, 0, source, problems);
+      const [template] = compileLine(profile, key, 0, source, profile.ssh.dialect, problems);
       if (template === undefined || template.isGeneral) return;
       const problem = 'names a subscriber, and a batch is about many';
       problems.push({ file: profile.file, line: 0, key, problem, remedy: 'write it into the steps of the commands' });

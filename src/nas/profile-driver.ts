@@ -4,12 +4,18 @@
  */
 import type { ReadingCommandName } from '../domain/service-state.js';
 import { outcomeText } from './console-text.js';
+import { listedEntries } from './listed-entries.js';
+import type { ListedEntry } from './driver.js';
 import type { CommandOutcome, CommandResult, DriverName, EnforcementRun, NasDriver, RunResult } from './driver.js';
 import type { NasClock } from './nas-clock.js';
-import type { CompiledCommands, CompiledStep, StepResult, StepTask, StepTransport } from './step.js';
+import type { CompiledCommands, CompiledStep, ReadAnswer, StepResult, StepTask, StepTransport } from './step.js';
 
 /** The ways to a NAS; one that is missing is not configured. */
 export type Transports = Readonly<Partial<Record<DriverName, StepTransport>>>;
+
+/** The entries of a NAS, or why they are not known. */
+export type ListAnswer =
+  { readonly ok: true; readonly entries: readonly ListedEntry[] } | Extract<ReadAnswer, { readonly ok: false }>;
 
 // Text kept of what was sent for one command, characters.
 const maxSentText = 8_000;
@@ -93,9 +99,30 @@ export class ProfileDriver implements NasDriver {
     await Promise.all(Object.values(this.#transports).map((transport) => transport.stop()));
   }
 
-  /** Whether the profile has steps for a command that reads. */
-  canRead(name: ReadingCommandName): boolean {
-    return (this.#commands.get(name)?.steps.length ?? 0) > 0;
+  /**
+   * Carries out a command that reads, in the words of the profile.
+   *
+   * @param about whom it asks about; `undefined` for `users_from_nas`
+   * @returns what the NAS printed, or why there is nothing
+   */
+  async read(name: ReadingCommandName, about: EnforcementRun | undefined): Promise<ReadAnswer> {
+    const { ssh } = this.#transports;
+    const lines = (this.#commands.get(name)?.steps ?? []).flatMap((step) =>
+      step.send === 'ssh' && step.into === undefined ? step.lines : [],
+    );
+    if (lines.length === 0 || ssh?.read === undefined) {
+      return {
+        ok: false,
+        outcome: { outcome: 'unsayable', text: `the profile does not say how ${name} is done over SSH` },
+      };
+    }
+    return ssh.read(lines, name, about);
+  }
+
+  /** What the NAS says it has. */
+  async list(): Promise<ListAnswer> {
+    const answer = await this.read('users_from_nas', undefined);
+    return answer.ok ? { ok: true, entries: listedEntries(answer.output) } : answer;
   }
 
   /** The next steps of a run that go the same way, across its commands: a transport may put them into one packet. */

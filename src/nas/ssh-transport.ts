@@ -7,7 +7,8 @@ import type { OutputPatterns } from './console-text.js';
 import { renderCommandLine } from './command-template.js';
 import type { CommandTemplate, Dialect } from './command-template.js';
 import type { CommandContext, CommandNas } from './command-variable.js';
-import type { CommandOutcome } from './driver.js';
+import type { ReadingCommandName } from '../domain/service-state.js';
+import type { CommandOutcome, EnforcementRun } from './driver.js';
 import { maxPartOctets, maxReadOctets } from './marked-output.js';
 import type { NasClock } from './nas-clock.js';
 import { PosixConsole } from './posix-console.js';
@@ -15,11 +16,13 @@ import { PromptConsole, canBeTyped } from './prompt-console.js';
 import { RouterosConsole } from './routeros-console.js';
 import { SshConnection } from './ssh-connection.js';
 import type { SshFailure, SshOpened, SshTarget } from './ssh-connection.js';
-import type { BatchFrame, PartAnswer, SshConsole } from './ssh-console.js';
+import type { BatchFrame, LineAnswer, PartAnswer, SshConsole } from './ssh-console.js';
 import { SshPool } from './ssh-pool.js';
 import type { PooledConsole } from './ssh-pool.js';
+import { batchesOf, gatheredCommand, halves } from './ssh-work.js';
+import type { SshWork } from './ssh-work.js';
 import { inRounds } from './step-rounds.js';
-import type { StepResult, StepTask, StepTransport } from './step.js';
+import type { ReadAnswer, StepResult, StepTask, StepTransport } from './step.js';
 
 /** How a profile wants to be spoken to over SSH, fit for use. */
 export interface SshManner {
@@ -47,28 +50,14 @@ export interface SshSurroundings {
   readonly clock: NasClock;
 }
 
-/** What a reading command printed. */
-export type ReadAnswer =
-  { readonly ok: true; readonly output: string } | { readonly ok: false; readonly outcome: CommandOutcome };
-
 // More runs in one call would only make the first answer late.
 const maxRunsInOneCall = 1_000;
 // Text kept of what was sent for the history, characters.
 const maxSentText = 4_000;
-// What a line costs beside its own text in a batch: marks and guards, octets.
-const lineOverheadOctets = 220;
 
 export { compilePatterns, redactor };
 
-/** One step on its way. */
-interface Work {
-  readonly task: StepTask;
-  readonly lines: readonly string[];
-  /** Lines that are done. */
-  from: number;
-  readonly texts: string[];
-  sentAtMs: number;
-}
+type Finish = (work: Pick<SshWork, 'task' | 'lines' | 'into' | 'sentAtMs'>, outcome: CommandOutcome) => void;
 
 /** Speaks to one NAS over SSH. */
 export class SshTransport implements StepTransport {
@@ -94,12 +83,20 @@ export class SshTransport implements StepTransport {
     return inRounds(tasks, (round) => this.#round(round, isOwner));
   }
 
-  /**
-   * Says lines that read and change nothing.
-   *
-   * @returns all that they printed
-   */
-  async read(lines: readonly CommandTemplate[], context: CommandContext): Promise<ReadAnswer> {
+  async read(
+    lines: readonly CommandTemplate[],
+    name: ReadingCommandName,
+    about: EnforcementRun | undefined,
+  ): Promise<ReadAnswer> {
+    const data = about?.commands[0]?.data ?? (about?.desired.present === true ? about.desired : undefined);
+    const context: CommandContext = {
+      nas: this.#around.nas,
+      command: name,
+      subject: about?.subject,
+      session: about?.session,
+      data,
+      service: undefined,
+    };
     const rendered = this.#render(lines, context);
     if (!rendered.ok) return { ok: false, outcome: rendered.outcome };
     const used = await this.#pool.use((pooled) => this.#say(pooled, [rendered.lines], maxReadOctets));
@@ -121,79 +118,128 @@ export class SshTransport implements StepTransport {
 
   async #round(round: readonly StepTask[], isOwner: () => boolean): Promise<readonly StepResult[]> {
     const results = new Map<StepTask, StepResult>();
-    const finish = (work: Pick<Work, 'task' | 'lines' | 'sentAtMs'>, outcome: CommandOutcome): void => {
+    const finish: Finish = (work, outcome) => {
+      const sent = [...(work.into === undefined ? [] : [work.into]), ...work.lines].join('\n');
       results.set(work.task, {
         task: work.task,
         driver: 'ssh',
-        sent: this.#around.redact(work.lines.join('\n')).slice(0, maxSentText),
+        sent: this.#around.redact(sent).slice(0, maxSentText),
         sentAtMs: work.sentAtMs,
         answeredAtMs: this.#around.clock.nowMs(),
         attempts: 1,
         outcome,
       });
     };
-    let pending: Work[] = [];
-    const now = this.#around.clock.nowMs();
-    for (const task of round) {
-      const rendered =
-        task.step.send === 'ssh'
-          ? this.#render(task.step.lines, contextOf(this.#around.nas, task))
-          : {
-              ok: false as const,
-              outcome: { outcome: 'unsayable', text: `${task.step.send} is no step of SSH` } as const,
-            };
-      if (!rendered.ok) finish({ task, lines: [], sentAtMs: now }, rendered.outcome);
-      else if (rendered.lines.length === 0) {
-        finish(
-          { task, lines: [], sentAtMs: now },
-          { outcome: 'applied', evidence: 'not-applicable', text: 'no line applies' },
-        );
-      } else pending.push({ task, lines: rendered.lines, from: 0, texts: [], sentAtMs: now });
-    }
-    let down: CommandOutcome | undefined;
-    while (pending.length > 0) {
-      const again: Work[] = [];
-      await Promise.all(
-        this.#batches(pending).map((batch) =>
-          this.#pool
-            .use(async (pooled) => {
-              if (down !== undefined) return;
-              if (!isOwner()) {
-                down = { outcome: 'unreachable', reached: 'never', text: 'another server owns this NAS now' };
-                return;
-              }
-              for (const work of batch) if (work.from === 0) work.sentAtMs = this.#around.clock.nowMs();
-              const answers = await this.#say(
-                pooled,
-                batch.map(({ lines, from }) => lines.slice(from)),
-                maxPartOctets,
-              );
-              batch.forEach((work, index) => {
-                const outcome = this.#take(work, answers[index]);
-                if (outcome === undefined) again.push(work);
-                else finish(work, outcome);
-              });
-            })
-            .then((used) => {
-              // One failed connect is enough to know: the rest of this call would wait as long, one after the other.
-              if (!used.ok) down ??= this.#notReached(used.failure);
-            }),
-        ),
-      );
-      if (down !== undefined) {
+    let pending = this.#begin(round, finish);
+    // Set once: nothing more can be said in this call.
+    const lost: CommandOutcome[] = [];
+    while (pending.length > 0 && lost.length === 0) {
+      const again: SshWork[] = [];
+      const { connections } = this.#around;
+      const bounds = { maxLines: this.#manner.batchLines, maxOctets: this.#maxBatchOctets, connections };
+      const carry = async (batch: readonly SshWork[]): Promise<void> => {
+        const used = await this.#pool.use(async (pooled) => {
+          if (lost.length > 0) return;
+          if (!isOwner()) {
+            lost.push({ outcome: 'unreachable', reached: 'never', text: 'another server owns this NAS now' });
+            return;
+          }
+          for (const work of batch) if (work.from === 0) work.sentAtMs = this.#around.clock.nowMs();
+          if (batch[0]?.into === undefined) again.push(...(await this.#carrySpoken(pooled, batch, finish)));
+          else await this.#carryGathered(pooled, batch, isOwner, finish);
+        });
+        // One failed connect is enough to know: the rest of this call would wait as long, one after the other.
+        if (!used.ok) lost.push(this.#notReached(used.failure));
+      };
+      await Promise.all(batchesOf(pending, bounds).map(carry));
+      const [outcome] = lost;
+      if (outcome !== undefined) {
         for (const work of pending) {
           if (results.has(work.task)) continue;
-          finish(work, work.from === 0 ? down : { ...down, ...{ outcome: 'unreachable', reached: 'maybe' } });
+          finish(work, work.from === 0 ? outcome : { outcome: 'unreachable', reached: 'maybe', text: outcome.text });
         }
-        break;
       }
       pending = again;
     }
     return round.flatMap((task) => results.get(task) ?? []);
   }
 
+  /** Steps with their lines; those that cannot be said, or have nothing to say, are finished. */
+  #begin(round: readonly StepTask[], finish: Finish): SshWork[] {
+    const nowMs = this.#around.clock.nowMs();
+    return round.flatMap((task): SshWork[] => {
+      const { step } = task;
+      const bare = { task, lines: [], into: undefined, sentAtMs: nowMs };
+      if (step.send !== 'ssh') {
+        finish(bare, { outcome: 'unsayable', text: `${step.send} is no step of SSH` });
+        return [];
+      }
+      const rendered = this.#render(step.lines, contextOf(this.#around.nas, task));
+      if (!rendered.ok) finish(bare, rendered.outcome);
+      else if (rendered.lines.length === 0) {
+        finish(bare, { outcome: 'applied', evidence: 'not-applicable', text: 'no line applies' });
+      } else return [{ task, lines: rendered.lines, into: step.into, from: 0, texts: [], sentAtMs: nowMs }];
+      return [];
+    });
+  }
+
+  /** Says lines to the console. @returns steps whose lines after an ignored failure are still to be said */
+  async #carrySpoken(pooled: PooledConsole, batch: readonly SshWork[], finish: Finish): Promise<readonly SshWork[]> {
+    const parts = batch.map(({ lines, from }) => lines.slice(from));
+    const answers = await this.#say(pooled, parts, maxPartOctets);
+    return batch.filter((work, index) => {
+      const outcome = this.#take(work, answers[index]);
+      if (outcome !== undefined) finish(work, outcome);
+      return outcome === undefined;
+    });
+  }
+
+  /** Gives lines to a program, all at once; when it refuses them, in halves, until those that it refuses stand alone. */
+  async #carryGathered(
+    pooled: PooledConsole,
+    batch: readonly SshWork[],
+    isOwner: () => boolean,
+    finish: Finish,
+  ): Promise<void> {
+    let groups: (readonly SshWork[])[] = [batch];
+    while (groups.length > 0) {
+      const refused: (readonly SshWork[])[] = [];
+      const parts = groups.map((group) => [gatheredCommand(group)]);
+      const answers = await this.#say(pooled, parts, maxPartOctets);
+      groups.forEach((group, index) => {
+        const answer = answers[index];
+        const [only] = group;
+        if (group.length === 1 && only !== undefined) {
+          const whole: SshWork = { ...only, lines: ['all of them'] };
+          finish(only, this.#take(whole, answer) ?? this.#judgeWhole(whole));
+          return;
+        }
+        const said = answer?.answers[0];
+        // What is to be ignored of one would hide that the others were not done.
+        const isDone = answer?.end === 'whole' && said !== undefined && this.#isPlainSuccess(said);
+        if (isDone) for (const work of group) finish(work, { outcome: 'applied', evidence: 'output', text: '' });
+        else if (said !== undefined) refused.push(...halves(group));
+        else for (const work of group) finish(work, this.#unanswered(answer));
+      });
+      groups = refused;
+      if (groups.length === 0 || isOwner()) continue;
+      const lost: CommandOutcome = {
+        outcome: 'unreachable',
+        reached: 'maybe',
+        text: 'another server owns this NAS now',
+      };
+      for (const work of groups.flat()) finish(work, lost);
+      return;
+    }
+  }
+
+  #isPlainSuccess({ isFailure, text }: LineAnswer): boolean {
+    const { error, success } = this.#manner.patterns;
+    return !isFailure && !error.some((pattern) => pattern.test(text)) && (success === undefined || success.test(text));
+  }
+
   /** Takes an answer in. @returns the outcome, or `undefined` when the lines after an ignored failure are still to be said */
-  #take(work: Work, answer: PartAnswer | undefined): CommandOutcome | undefined {
+  #take(work: SshWork, answer: PartAnswer | undefined): CommandOutcome | undefined {
     const answers = answer?.answers ?? [];
     for (const one of answers) {
       work.texts.push(one.text);
@@ -201,16 +247,22 @@ export class SshTransport implements StepTransport {
         return { outcome: 'refused', errorCause: null, text: this.#shown(one.text || 'it failed and said nothing') };
     }
     work.from += answers.length;
-    const why = this.#shown(answer?.text ?? '');
-    if (answer?.end === 'unread') return { outcome: 'refused', errorCause: null, text: why };
-    if (answer?.end === 'whole' || (answer?.end === 'stopped' && work.from >= work.lines.length))
+    if (answer?.end === 'whole' || (answer?.end === 'stopped' && work.from >= work.lines.length)) {
       return this.#judgeWhole(work);
+    }
     if (answer?.end === 'stopped') return undefined;
-    const reached = answer?.end === 'never' && work.from === 0 ? 'never' : 'maybe';
-    return { outcome: 'unreachable', reached, text: why };
+    const outcome = this.#unanswered(answer);
+    return outcome.outcome === 'unreachable' && work.from > 0 ? { ...outcome, reached: 'maybe' } : outcome;
   }
 
-  #judgeWhole(work: Work): CommandOutcome {
+  /** The outcome where an answer has no end. */
+  #unanswered(answer: PartAnswer | undefined): CommandOutcome {
+    const text = this.#shown(answer?.text ?? '');
+    if (answer?.end === 'unread') return { outcome: 'refused', errorCause: null, text };
+    return { outcome: 'unreachable', reached: answer?.end === 'never' ? 'never' : 'maybe', text };
+  }
+
+  #judgeWhole(work: SshWork): CommandOutcome {
     const { success } = this.#manner.patterns;
     const text = work.texts.filter((one) => one !== '').join('\n');
     if (success !== undefined && !success.test(text)) {
@@ -246,31 +298,6 @@ export class SshTransport implements StepTransport {
       rendered.push(line.line);
     }
     return { ok: true, lines: rendered };
-  }
-
-  /** Batches of whole steps, none with more lines or text than one exchange carries. */
-  #batches(pending: readonly Work[]): Work[][] {
-    const batches: Work[][] = [];
-    let lines = Infinity;
-    let octets = Infinity;
-    // With several connections each gets its share at once.
-    const share = Math.ceil(
-      pending.reduce((sum, { lines: all, from }) => sum + all.length - from, 0) / this.#pool.size,
-    );
-    const maxLines = Math.max(1, Math.min(this.#manner.batchLines, share));
-    for (const work of pending) {
-      const left = work.lines.slice(work.from);
-      const size = left.reduce((sum, line) => sum + Buffer.byteLength(line) + lineOverheadOctets, lineOverheadOctets);
-      lines += left.length;
-      octets += size;
-      if (lines > maxLines || octets > this.#maxBatchOctets) {
-        batches.push([]);
-        lines = left.length;
-        octets = size;
-      }
-      batches.at(-1)?.push(work);
-    }
-    return batches;
   }
 
   async #say(

@@ -3,7 +3,7 @@
  * Invariant: the tasks of one run stand together and in order, and none is begun after one before it in its run was not applied.
  */
 import type { ProfileCommandName } from '../config/config.js';
-import type { PlannedCommand } from '../domain/service-state.js';
+import type { PlannedCommand, ReadingCommandName } from '../domain/service-state.js';
 import type { CommandTemplate } from './command-template.js';
 import type { CompiledAttribute } from './compile-attribute.js';
 import type { CommandOutcome, DriverName, EnforcementRun } from './driver.js';
@@ -13,7 +13,12 @@ export type CompiledStep =
   /** `state`: the attributes that an Accept in the desired state would carry, before `attributes`. */
   | { readonly send: 'coa'; readonly state: boolean; readonly attributes: readonly CompiledAttribute[] }
   | { readonly send: 'disconnect' }
-  | { readonly send: 'ssh'; readonly lines: readonly CommandTemplate[] }
+  | {
+      readonly send: 'ssh';
+      readonly lines: readonly CommandTemplate[];
+      /** A program of the NAS that reads them from its standard input, those of many subscribers at once. */
+      readonly into?: string | undefined;
+    }
   | { readonly send: 'exec' };
 
 export interface CompiledCommand {
@@ -57,5 +62,20 @@ export interface StepTransport {
    * @returns results of the tasks that were begun, in their order
    */
   exchange(tasks: readonly StepTask[], isOwner: () => boolean): Promise<readonly StepResult[]>;
+  /**
+   * Says lines that read and change nothing. Only transports with a console have it.
+   *
+   * @param about whom they ask about; `undefined`: the NAS as a whole
+   * @returns all that was printed, or why nothing was
+   */
+  read?(
+    lines: readonly CommandTemplate[],
+    name: ReadingCommandName,
+    about: EnforcementRun | undefined,
+  ): Promise<ReadAnswer>;
   stop(): Promise<void>;
 }
+
+/** What a reading command printed. */
+export type ReadAnswer =
+  { readonly ok: true; readonly output: string } | { readonly ok: false; readonly outcome: CommandOutcome };

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { SecretValue } from '../../src/config/secret-value.js';
 import type { PresentService } from '../../src/domain/service-state.js';
+import type { EnforcementRun } from '../../src/nas/driver.js';
 import { compileCommandTemplate } from '../../src/nas/command-template.js';
 import type { CommandTemplate, Dialect } from '../../src/nas/command-template.js';
 import { compilePatterns, redactor } from '../../src/nas/console-text.js';
@@ -344,22 +345,11 @@ t.test('a secret that a NAS repeats is not shown', async (t) => {
 t.test('reading gives the whole output', async (t) => {
   const nas = await startSshNas(t);
   const transport = transportTo(t, nas);
-  const context = {
-    nas: commandNas,
-    command: 'users_from_nas',
-    subject: undefined,
-    session: undefined,
-    data: undefined,
-    service: undefined,
-  };
-  const answer = await transport.read(templates(['seq 1 40000', 'echo end'], 'posix'), context);
+  const read = (lines: readonly string[], about?: EnforcementRun) =>
+    transport.read(templates(lines, 'posix'), 'user_info', about);
+  const answer = await read(['seq 1 40000', 'echo end']);
   t.ok(answer.ok && answer.output.endsWith('39999\n40000\nend') && answer.output.startsWith('1\n2\n'));
-  t.match(await transport.read(templates(['echo no; false'], 'posix'), context), {
-    ok: false,
-    outcome: { outcome: 'refused', text: 'no' },
-  });
-  t.match(await transport.read(templates(['echo $ip'], 'posix'), context), {
-    ok: false,
-    outcome: { outcome: 'unsayable' },
-  });
+  t.match(await read(['echo $ip'], runOf(['user_add'])), { ok: true, output: '100.64.3.7' });
+  t.match(await read(['echo no; false']), { ok: false, outcome: { outcome: 'refused', text: 'no' } });
+  t.match(await read(['echo $ip']), { ok: false, outcome: { outcome: 'unsayable' } });
 });
