@@ -25,6 +25,7 @@ import { Supervision } from './app/supervision.js';
 import { SpoolTurns, turningParts } from './app/turning-parts.js';
 import { formatEndpoint, type Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
+import { RateClock } from './domain/effective-rate.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
@@ -161,6 +162,7 @@ export class Server {
       this.#fallback = false;
       this.#log.level = policy.config.log.level;
       this.#access?.reconfigure(this.#accessSettings(policy));
+      this.#database?.enforcement.reconfigure();
       for (const key of needRestart(old, policy)) {
         this.#log.warn({ key }, 'changed in the configuration, and takes effect at the next restart');
       }
@@ -315,6 +317,8 @@ export class Server {
     const { config } = policy;
     const side = await DatabaseSide.start({
       config,
+      policy: () => this.#policy!,
+      dictionary: this.#dictionary,
       directory: this.#directory,
       spool,
       classCookie,
@@ -355,6 +359,7 @@ export class Server {
       nasOf: (request) => nasOf(policy, request),
       profiles: policy.profiles,
       offerGraceMs: policy.config.addresses.offerGraceSeconds * 1000,
+      rates: new RateClock(policy.config.server.timeZone),
     };
   }
 

@@ -11,6 +11,7 @@ import type { AccountingFact, SessionFact } from '../domain/accounting-fact.js';
 import type { Resolve } from '../domain/session-batch.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
 import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
+import type { Dictionary } from '../radius/dictionary.js';
 import { SpoolPositionError } from '../spool/position.js';
 import type { Spool } from '../spool/spool.js';
 import { AccessAttempts, pruneAccessAttempts } from '../store/access-attempts.js';
@@ -31,6 +32,8 @@ import { Heartbeat } from '../workers/heartbeat.js';
 import { Loop } from '../workers/loop.js';
 import { Settler } from '../workers/settler.js';
 import { Sweeper } from '../workers/sweeper.js';
+import { EnforcementSide } from './enforcement-side.js';
+import type { Policy } from './policy.js';
 
 /** Attempts are written once a second: what people look at need not be fresher. */
 const ATTEMPTS_INTERVAL_MS = 1000;
@@ -50,6 +53,9 @@ const LAST_BATCHES_MS = 2000;
 
 export interface DatabaseSideDeps {
   readonly config: Config;
+  /** That of the moment. */
+  readonly policy: () => Policy;
+  readonly dictionary: Dictionary;
   readonly directory: Directory;
   readonly spool: Spool;
   readonly classCookie: ClassCookie;
@@ -71,6 +77,7 @@ export class DatabaseSide {
   readonly sweeper: Sweeper;
   readonly heartbeat: Heartbeat;
   readonly reserve: AddressReserve;
+  readonly enforcement: EnforcementSide;
   readonly attempts: AccessAttempts;
   readonly #deps: DatabaseSideDeps;
   readonly #embedded: EmbeddedPostgres | undefined;
@@ -137,6 +144,16 @@ export class DatabaseSide {
       batchRecords: config.applier.batchRecords,
       retryMaxMs: config.applier.retryMaxSeconds * 1000,
     });
+    const { policy, dictionary } = deps;
+    this.enforcement = new EnforcementSide({
+      policy,
+      dictionary,
+      pool,
+      databaseUrl: url,
+      directory,
+      settler: this.settler,
+      log,
+    });
     this.heartbeat = new Heartbeat({
       pool,
       instance,
@@ -160,9 +177,11 @@ export class DatabaseSide {
             this.#feedTurnedAtMs = performance.now();
             tell(progress);
           });
+            this.enforcement.noteEverything();
           log.info({ subscribers: directory.subscriberCount }, 'all subscribers are loaded');
         },
         apply: async (changes) => {
+          this.enforcement.note(changes);
           await loader.apply(changes);
           this.settler.note(changes.subscribers);
           this.settler.noteAccounts(changes.accounts);
@@ -232,6 +251,7 @@ export class DatabaseSide {
       step.catch((error: unknown) => log.debug({ err: error }, 'a step of stopping failed'));
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     await quietly(this.#flushAttempts());
+    await this.enforcement.stop();
     await this.sweeper.stop();
     // What was acknowledged is safe in the spool; a moment's patience saves the next start the work.
     if (this.applier.status.databaseAvailable)
@@ -271,10 +291,12 @@ export class DatabaseSide {
     const { granted } = await this.#lookAtBacklog();
     // Before the applier: what it applies leaves the reserve, and nobody would tell memory whom it was promised to.
     await this.reserve.start(granted);
+    await this.enforcement.prepare();
     await this.applier.start();
     this.settler.start();
     this.sweeper.start();
     this.heartbeat.start();
+    this.enforcement.start();
     for (const loop of this.#loops) loop.start();
     await this.#openPage();
   }

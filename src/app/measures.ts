@@ -13,6 +13,8 @@ import type { ChangeFeed } from '../store/change-feed.js';
 import type { Directory } from '../store/directory.js';
 import type { Applier } from '../workers/applier.js';
 import type { Settler } from '../workers/settler.js';
+import { enforcementMeasures } from './enforcement-measures.js';
+import type { EnforcementSide } from './enforcement-side.js';
 
 export interface MeasuredParts {
   readonly server: RadiusServer;
@@ -27,6 +29,7 @@ export interface MeasuredParts {
         readonly settler: Settler;
         readonly reserve: AddressReserve;
         readonly attempts: AccessAttempts;
+        readonly enforcement: EnforcementSide;
         readonly available: boolean;
       }
     | undefined;
@@ -89,6 +92,7 @@ export function measuresOf(parts: MeasuredParts): Measure[] {
     counter('feed_reloads_total', 'Times that the directory was read anew', () => database()?.feed.status.reloads ?? 0),
     gauge('reserve_addresses', 'Addresses held for offers', () => reserves(parts), ['pool']),
     counter('access_attempts_dropped_total', 'Attempts too many to be kept', () => database()?.attempts.dropped ?? 0),
+    ...enforcementMeasures(() => database()?.enforcement),
   ];
 }
 

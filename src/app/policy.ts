@@ -9,6 +9,7 @@ import { loadLastGood, saveLastGood } from '../config/last-good.js';
 import { loadConfigCreatingSecrets, type LoadOptions } from '../config/load-config.js';
 import { ConfigError, formatProblem } from '../config/problem.js';
 import { buildSourceTable, selectNas, type SourceTable } from '../config/source-table.js';
+import { checkCommandRequirements } from '../nas/command-requirements.js';
 import { dictionaryEncoder } from '../nas/dictionary-encoder.js';
 import { type CompiledProfile, compileProfiles } from '../nas/profile.js';
 import type { AdmittedRequest } from '../radius/admitted-request.js';
@@ -92,9 +93,12 @@ export function nasOf(policy: Policy, request: AdmittedRequest): NasEntry | unde
 }
 
 function compile(config: Config, dictionary: Dictionary): Policy {
+  const profiles = compileProfiles(config.profiles, dictionaryEncoder(dictionary));
+  const problems = checkCommandRequirements(config.nas, profiles);
+  if (problems.length > 0) throw new ConfigError(problems);
   return {
     config,
     sources: buildSourceTable(config.nas, (secret) => new SharedSecret(secret.octets())),
-    profiles: compileProfiles(config.profiles, dictionaryEncoder(dictionary)),
+    profiles,
   };
 }

@@ -9,6 +9,7 @@ import type { Config } from '../config/config.js';
 import { loadConfig } from '../config/load-config.js';
 import { ConfigError } from '../config/problem.js';
 import type { ConfigProblem } from '../config/problem.js';
+import { checkCommandRequirements } from '../nas/command-requirements.js';
 import { dictionaryEncoder } from '../nas/dictionary-encoder.js';
 import { compileProfiles } from '../nas/profile.js';
 import type { CompiledProfile } from '../nas/profile.js';
@@ -51,7 +52,8 @@ export async function checkConfiguration(options: {
       bundledProfilesDir: options.bundledProfilesDir,
       environment: options.io.environment,
     });
-    compileAllProfiles(config);
+    const problems = checkCommandRequirements(config.nas, compileAllProfiles(config));
+    if (problems.length > 0) throw new ConfigError(problems);
     return {
       problems: [],
       warnings: config.warnings,

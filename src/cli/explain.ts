@@ -6,6 +6,7 @@
  */
 import type { NasEntry } from '../config/config.js';
 import type { AccessAccept, AnswerState, Requester } from '../domain/access.js';
+import { RateClock, type EffectiveRate } from '../domain/effective-rate.js';
 import { formatIpv4Address } from '../domain/ipv4-address.js';
 import { sessionTimeoutSeconds } from '../handlers/access-reply.js';
 import { expectedAccess, ownRequester } from '../handlers/expected-access.js';
@@ -92,7 +93,9 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   });
   const events = await listEvents(pool, row.id, row.account_id, shownEvents);
   const address = decision.answer === 'accept' ? await addressOf(context, directory, decision, row.id) : null;
-  const states = statesOf(directory, row, nas, profile, requester, address);
+  const plan = directory.plan(row.plan_id ?? undefined);
+  const rate = new RateClock(config.server.timeZone).rateAt(plan, directory.turbo(row.id), nowMs);
+  const states = statesOf(directory, row, nas, profile, requester, address, rate);
   const flags = flagsOf(row, events, actual);
   const [period] = await listPeriods(pool, row.id, 1);
   return {
@@ -164,12 +167,13 @@ function statesOf(
   profile: CompiledProfile,
   requester: Requester,
   address: AddressExplanation | null,
+  rate: EffectiveRate,
 ): Record<string, StateExplanation> {
   return Object.fromEntries(
     Object.entries(profile.states).map(([state, compiled]) => {
       const ours = compiled.pool !== undefined && directory.poolByName(compiled.pool) !== undefined;
       const attributes = compiled.explain({
-        rate: directory.plan(row.plan_id ?? undefined),
+        rate,
         login: row.login,
         contract: row.contract,
         plan: row.plan ?? undefined,

@@ -12,6 +12,7 @@ import { exitCode } from './command-error.js';
 import type { CommandIo } from './command-io.js';
 import { registerConfigCommands } from './config-commands.js';
 import { registerExplainCommand } from './explain-command.js';
+import { registerHoldCommands } from './hold-commands.js';
 import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIpCommands } from './ip-commands.js';
@@ -86,6 +87,7 @@ export function buildProgram(context: CommandContext): Command {
   registerIpCommands(program, context);
   registerExplainCommand(program, context);
   registerSetAsideCommands(program, context);
+  registerHoldCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);

@@ -1,5 +1,5 @@
 /**
- * `subscriber add|show|list|set|delete|restore|import`: which options there are.
+ * `subscriber add|show|list|set|delete|restore|resync|disconnect|import`: which options there are.
  *
  * Enters: arguments. Leaves: calls of the files that do the work.
  * Invariant: nothing heavy is loaded before one of the commands is chosen.
@@ -81,6 +81,21 @@ export function registerSubscriberCommands(program: Command, context: CommandCon
     .action(async (login: string, options: { id?: string }) => {
       const { restoreSubscriber } = await import('./subscriber-set.js');
       await restoreSubscriber(context, login, options);
+    });
+  subscriber
+    .command('resync <login>')
+    .description('say everything about a subscriber to its NASes again')
+    .option('--id <id>', 'of several with this login (deleted ones), that with this id')
+    .action(async (login: string, options: { id?: string }) => {
+      const { resyncSubscriber } = await import('./subscriber-network.js');
+      await resyncSubscriber(context, login, options);
+    });
+  subscriber
+    .command('disconnect <login>')
+    .description('end the sessions that a subscriber has now')
+    .action(async (login: string) => {
+      const { disconnectSubscriber } = await import('./subscriber-network.js');
+      await disconnectSubscriber(context, login);
     });
   subscriber
     .command('import <file>')

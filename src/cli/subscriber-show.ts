@@ -37,40 +37,18 @@ export async function showSubscriberById(context: CommandContext, id: number): P
 export function stateOf(row: SubscriberRow, nowMs: number): PolicyState {
   return policyState(
     {
-      id: row.id,
-      accountId: row.account_id,
-      login: row.login,
-      password: undefined,
-      mac: undefined,
-      staticAddress: undefined,
-      poolId: undefined,
-      nasName: undefined,
-      associatePppoeMac: row.associate_pppoe_mac,
-      associateVpnIp: row.associate_vpn_ip,
       deleted: row.deleted,
       redirect: row.redirect,
       ownDisabled: row.own_disabled,
       adminBlocked: row.admin_blocked,
     },
-    {
-      id: row.account_id,
-      contract: row.contract,
-      planId: row.plan_id ?? undefined,
-      adminBlocked: row.account_admin_blocked,
-    },
+    { adminBlocked: row.account_admin_blocked },
     row.plan_id === null
       ? undefined
       : {
-          id: row.plan_id,
-          name: row.plan ?? '',
           active: row.plan_active ?? false,
           validFromMs: row.plan_valid_from?.getTime(),
           validUntilMs: row.plan_valid_until?.getTime(),
-          rateDownBps: undefined,
-          rateUpBps: undefined,
-          poolId: undefined,
-          sessionLimit: 1,
-          sessionLimitAction: 'reject',
         },
     nowMs,
   );

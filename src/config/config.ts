@@ -7,6 +7,8 @@
  */
 import type { ConfigSnapshot } from './config-files.js';
 import type { MissingSecret } from './load-context.js';
+import type { AccountCommandName, CommandName, ReadingCommandName } from '../domain/service-state.js';
+import type { NasFile } from './nas-schema.js';
 import type { ConfigProblem } from './problem.js';
 import type { ProfileFile, ProfileState } from './profile-schema.js';
 import type { SecretValue } from './secret-value.js';
@@ -43,6 +45,25 @@ export interface NasEntry {
   readonly routingDomain: string;
   /** Acct-Interim-Interval to ask for: that of the NAS or the general one, and never below the floor of the profile. */
   readonly interimSeconds: number;
+  /** observe: nothing is ever sent to it. */
+  readonly mode: 'enforce' | 'observe';
+  /** undefined: as its profile says. */
+  readonly disconnectOnStop: boolean | undefined;
+  /** Commands at once. */
+  readonly parallel: number;
+  readonly commandsPerSecond: number;
+  readonly coa: Omit<CamelKeys<NasFile['coa']>, 'secretFile'> & {
+    /** undefined: that of RADIUS; while that is being changed, the other one is tried after silence under the one. */
+    readonly secret: SecretValue | undefined;
+  };
+  readonly ssh: Omit<CamelKeys<NasFile['ssh']>, 'passwordFile' | 'keyFile'> & {
+    readonly password: SecretValue | undefined;
+    readonly key: SecretValue | undefined;
+  };
+  readonly exec: {
+    /** Absolute; undefined: that of the profile. */
+    readonly script: string | undefined;
+  };
   /** Where it is written, for messages. */
   readonly file: string;
   readonly line: number;
@@ -63,12 +84,43 @@ export interface ProfileStateRule {
   readonly pool: string | undefined;
   readonly sessionTimeoutSeconds: number | undefined;
   readonly attributes: readonly ProfileAttribute[];
+  /** In a CoA-Request in place of those with the same names. */
+  readonly coaAttributes: readonly ProfileAttribute[];
   readonly line: number;
 }
 
+/** One step of a command, not yet compiled. */
+export type ProfileStep =
+  | {
+      readonly send: 'coa';
+      readonly state: boolean;
+      readonly attributes: readonly ProfileAttribute[];
+      readonly line: number;
+    }
+  | { readonly send: 'disconnect'; readonly line: number }
+  | {
+      readonly send: 'ssh';
+      readonly lines: readonly string[];
+      /** The program that they are the standard input of. */
+      readonly into?: string | undefined;
+      readonly line: number;
+    }
+  | { readonly send: 'exec'; readonly line: number };
+
+/** What a profile says of one command. */
+export interface ProfileCommandRule {
+  readonly steps: readonly ProfileStep[];
+  readonly fallback: readonly ProfileStep[];
+  readonly notApplicable: string | undefined;
+  readonly line: number;
+}
+
+/** Every name that a command of a profile may have. */
+export type ProfileCommandName = CommandName | AccountCommandName | ReadingCommandName;
+
 /** A profile as read; `compileProfile` in `src/nas` makes it fit for use. */
 export interface Profile extends CamelKeys<
-  Omit<ProfileFile, 'state' | 'service_type' | 'framed_protocol' | 'nas_pool'>
+  Omit<ProfileFile, 'state' | 'service_type' | 'framed_protocol' | 'nas_pool' | 'command' | 'exec'>
 > {
   readonly name: string;
   readonly file: string;
@@ -76,6 +128,13 @@ export interface Profile extends CamelKeys<
   readonly framedProtocol: { readonly value: string; readonly line: number } | undefined;
   readonly nasPool: ProfileAttribute;
   readonly states: Readonly<Record<ProfileState, ProfileStateRule>>;
+  readonly exec: {
+    /** Absolute. */
+    readonly script: string | undefined;
+    readonly timeoutSeconds: number;
+  };
+  /** Those that the file names. */
+  readonly commands: Readonly<Partial<Record<ProfileCommandName, ProfileCommandRule>>>;
 }
 
 /** Everything that the files say. */

@@ -3,8 +3,9 @@
  *
  * Enters: the schemas.
  * Leaves: the text of the document.
- * Invariant: every key of `sluice.toml` and of `nas.d` files is there with default, bounds and reason.
+ * Invariant: every key of `sluice.toml`, `nas.d` and `profiles` files is there with default, bounds and reason.
  */
+import type { ProfileCommandName } from './config.js';
 import { nasSchema } from './nas-schema.js';
 import { profileSchema } from './profile-schema.js';
 import { shapeOf } from './schema-problems.js';
@@ -48,9 +49,43 @@ const profileIntroduction = `## conf/profiles/*.toml
 What the bundled profiles say, and the variables of templates: docs/profiles.md.
 `;
 
+const commandIntroduction = `### [command.NAME]
+
+What is done to the NAS when the state of a subscriber changes. Several commands of one change are carried out in the order of this
+table. Which of them a profile must have, and when \`not_applicable\` is refused because somebody would stay as he was:
+docs/profiles.md.
+`;
+
+const commandMeanings: Readonly<Record<ProfileCommandName, string>> = {
+  usluga_deactivated: 'a service ends; once for each',
+  user_drop: 'blocked by the administration, or a plan that does not serve',
+  own_disabled: 'voluntarily blocked',
+  user_redirect: 'into the walled garden: no money, or a limit reached',
+  user_disconnect: 'the session is to end; at a provisioned place, the authorisation',
+  user_del: 'nothing of the subscriber is to be left: deleted, moved, or under other key data',
+  user_add: 'an entry for the subscriber; never at a session, which the NAS makes itself',
+  user_accept: 'no longer blocked',
+  own_disabled_cancel: 'no longer voluntarily blocked',
+  user_redirect_cancel: 'out of the walled garden',
+  user_rate_set: 'another rate: plan, turbo, hour of day',
+  user_rate_set_cancel: 'no rate any more',
+  user_auth: 'authorised by RADIUS or a portal; at a provisioned place',
+  usluga_activated: 'a service begins; once for each',
+  account_add: 'the first subscriber of an account',
+  account_enable: 'an account is served',
+  account_disable: 'an account is not served',
+  account_del: 'the last subscriber of an account is gone',
+  user_info: 'reads what the NAS has of a subscriber; changes nothing',
+  user_test: 'asks the NAS for a sign of the subscriber; changes nothing',
+  users_from_nas: 'lists what the NAS has; changes nothing',
+};
+
 /** The document, ending in a line break. */
 export function describeConfiguration(): string {
-  const server = Object.entries(shapeOf(serverSchema).properties ?? {}).map(([name, shape]) => section(name, shape));
+  const server = Object.entries(shapeOf(serverSchema).properties ?? {}).map(([name, shape]) =>
+    section(`[${name}]`, shape),
+  );
+  const nas = shapeOf(nasSchema);
   const profile = shapeOf(profileSchema);
   const tables = Object.entries(profile.properties ?? {}).filter(([, shape]) => isSection(shape));
   return [
@@ -58,15 +93,23 @@ export function describeConfiguration(): string {
     `## conf/sluice.toml\n`,
     ...server,
     nasIntroduction,
-    table(shapeOf(nasSchema)),
+    table(nas),
+    ...Object.entries(nas.properties ?? {})
+      .filter(([, shape]) => isSection(shape))
+      .map(([name, shape]) => section(`[${name}] of a NAS`, shape)),
     profileIntroduction,
     table(profile),
-    ...tables.flatMap(([name, shape]) => (name === 'state' ? states(shape) : [section(name, shape)])),
+    ...tables.flatMap(([name, shape]) => sectionsOf(name, shape)),
   ].join('\n');
 }
 
-function section(name: string, shape: SettingShape): string {
-  return `### [${name}]\n\n${shape.description ?? ''}\n\n${table(shape)}`;
+function sectionsOf(name: string, shape: SettingShape): string[] {
+  if (name === 'state') return states(shape);
+  return name === 'command' ? commands(shape) : [section(`[${name}]`, shape)];
+}
+
+function section(heading: string, shape: SettingShape): string {
+  return `### ${heading}\n\n${shape.description ?? ''}\n\n${table(shape)}`;
 }
 
 /** All states have the same keys, which are told once. */
@@ -87,6 +130,43 @@ function states(shape: SettingShape): string[] {
     '### Each of attributes, and nas_pool\n',
     attribute === undefined ? '' : table(attribute),
   ];
+}
+
+/** All commands have the same keys, and all steps of one kind. */
+function commands(shape: SettingShape): string[] {
+  const [, one] = Object.entries(shape.properties ?? {})[0] ?? [];
+  const kinds = one?.properties?.['steps']?.items;
+  return [
+    commandIntroduction,
+    [
+      '| command | when |',
+      '|---|---|',
+      ...Object.entries(commandMeanings).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`),
+      '',
+    ].join('\n'),
+    'In each:\n',
+    one === undefined ? '' : table(one),
+    `### Each of steps and fallback\n\n${kinds?.description ?? ''}\n`,
+    [
+      '| send | other keys |',
+      '|---|---|',
+      ...(kinds?.anyOf ?? kinds?.oneOf ?? []).map(
+        ({ properties = {} }) => `| \`${String(properties['send']?.const)}\` | ${otherKeys(properties)} |`,
+      ),
+      '',
+    ].join('\n'),
+  ];
+}
+
+function otherKeys(properties: Readonly<Record<string, SettingShape>>): string {
+  const keys = Object.entries(properties).filter(([key]) => key !== 'send');
+  if (keys.length === 0) return 'none';
+  return keys
+    .map(([key, setting]) => {
+      const byDefault = setting.default === undefined ? '' : `, default ${defaultText(setting)}`;
+      return `\`${key}\` (${rangeText(setting)}${byDefault})`;
+    })
+    .join('; ');
 }
 
 function table(shape: SettingShape): string {

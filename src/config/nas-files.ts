@@ -7,12 +7,14 @@
  * those are applied before anybody knows which NAS has spoken; and no two entries claim the same requests.
  */
 import { join } from 'node:path';
+import type { NasEntry } from './config.js';
 import { formatIpAddress, formatIpNetwork } from './ip-network.js';
 import { listTomlFiles, openDocument } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
 import { nasSchema } from './nas-schema.js';
 import type { NasFile } from './nas-schema.js';
 import { validate } from './schema-problems.js';
+import { readCommandSettings } from './nas-command-settings.js';
 import { judge, readSharedSecret } from './secret-files.js';
 import type { SecretValue } from './secret-value.js';
 import type { TomlDocument, TomlPath } from './toml-document.js';
@@ -29,6 +31,13 @@ export interface NasDraft {
   readonly limitProxyState: boolean;
   readonly routingDomain: string;
   readonly interimSeconds: number | undefined;
+  readonly mode: NasEntry['mode'];
+  readonly disconnectOnStop: boolean | undefined;
+  readonly parallel: number;
+  readonly commandsPerSecond: number;
+  readonly coa: NasEntry['coa'];
+  readonly ssh: NasEntry['ssh'];
+  readonly exec: NasEntry['exec'];
   readonly file: string;
   readonly line: number;
   /** Where a key of this entry stands, for problems found later. */
@@ -87,6 +96,11 @@ async function builtInNas(context: LoadContext, folder: string): Promise<NasDraf
     limitProxyState: true,
     routingDomain: 'default',
     interimSeconds: undefined,
+    ...(await readCommandSettings(
+      context,
+      nasSchema.parse({ name: builtIn.name, address: [...builtIn.addresses], profile: builtIn.profile }),
+      placeOf,
+    )),
     file: folder,
     line: 0,
     placeOf,
@@ -150,6 +164,7 @@ async function readNas(
     limitProxyState: read.limit_proxy_state,
     routingDomain: read.routing_domain,
     interimSeconds: read.interim_seconds,
+    ...(await readCommandSettings(context, read, placeOf)),
     file,
     line: document.lineOf([...at, 'name']),
     placeOf,

@@ -6,10 +6,10 @@
  * Invariant: an address comes out as a network, a secret as a `SecretValue`; neither a missing nor a second one passes.
  */
 import { z } from 'zod';
-import { parseIpAddress, parseIpNetwork } from './ip-network.js';
+import { formatIpAddress, parseIpAddress, parseIpNetwork } from './ip-network.js';
 import type { IpNetwork } from './ip-network.js';
 import { SecretValue, maxSecretOctets } from './secret-value.js';
-import { name, onOff, path } from './setting.js';
+import { name, onOff, path, wholeNumber } from './setting.js';
 
 // One NAS with more source addresses than this is a network.
 const maxAddresses = 256;
@@ -19,6 +19,19 @@ function network() {
     const result = parseIpNetwork(text);
     if (result.ok) return result.network;
     context.addIssue({ code: 'custom', message: result.problem, params: { remedy: result.remedy } });
+    return z.NEVER;
+  });
+}
+
+function address() {
+  return z.string().transform((text, context) => {
+    const parsed = parseIpAddress(text);
+    if (parsed !== undefined) return formatIpAddress(parsed);
+    context.addIssue({
+      code: 'custom',
+      message: 'is not an IP address',
+      params: { remedy: 'write one such as "10.0.0.2"' },
+    });
     return z.NEVER;
   });
 }
@@ -101,6 +114,58 @@ export const nasSchema = z.strictObject({
     .max(86_400)
     .optional()
     .describe('Acct-Interim-Interval for this NAS, in place of radius.interim_seconds.'),
+  mode: z
+    .enum(['enforce', 'observe'])
+    .default('enforce')
+    .describe('observe: everything is decided and shown, nothing is sent to this NAS.'),
+  disconnect_on_stop: z.boolean().optional().describe('In place of enforcement.disconnect_on_stop of the profile.'),
+  parallel: wholeNumber({ min: 1, max: 256, default: 16 }, 'Commands to this NAS at once.'),
+  commands_per_second: wholeNumber(
+    { min: 1, max: 10_000, default: 500 },
+    'Commands to this NAS at most; what is more waits its turn.',
+  ),
+  coa: z
+    .strictObject({
+      address: address().optional().describe('Where commands go; absent: where its accounting comes from.'),
+      port: z.int().min(1).max(65_535).optional().describe('In place of coa.port of the profile.'),
+      source_address: address().optional().describe('Address that commands come from, for NASes that ask for it.'),
+      secret_file: path().optional().describe('Shared secret of CoA and Disconnect, where it is not that of RADIUS.'),
+      timeout_ms: wholeNumber(
+        { min: 50, max: 30_000, default: 1_000 },
+        'First wait for an answer; each further one is twice as long.',
+      ),
+      attempts: wholeNumber(
+        { min: 1, max: 10, default: 4 },
+        'Times that one command is sent before the NAS counts as silent.',
+      ),
+    })
+    .prefault({})
+    .describe('CoA and Disconnect.'),
+  ssh: z
+    .strictObject({
+      address: z.string().min(1).max(253).optional().describe('Host name or address; absent: the address of the NAS.'),
+      port: wholeNumber({ min: 1, max: 65_535, default: 22 }, 'TCP port.'),
+      user: z.string().min(1).max(128).default('sluice').describe('Login on the NAS.'),
+      password_file: path().optional().describe('File with the password on its first line.'),
+      key_file: path().optional().describe('Private key; absent with password_file absent: the command is refused.'),
+      host_key: z
+        .string()
+        .regex(/^SHA256:[A-Za-z0-9+/]{43}$/u)
+        .optional()
+        .describe('Fingerprint of its host key; absent: the one that `sluice nas trust` stored.'),
+      connections: wholeNumber({ min: 1, max: 8, default: 1 }, 'SSH connections at once.'),
+      connect_timeout_ms: wholeNumber(
+        { min: 100, max: 60_000, default: 10_000 },
+        'How long connecting and logging in may take.',
+      ),
+      command_timeout_ms: wholeNumber({ min: 100, max: 600_000, default: 30_000 }, 'How long one exchange may take.'),
+    })
+    .prefault({})
+    .describe('Commands over SSH.'),
+  exec: z
+    .strictObject({ script: path().optional().describe('In place of exec.script of the profile.') })
+    .prefault({})
+    .describe('Commands by a local script.'),
   allow_any_source: onOff(
     false,
     'Must be true for the network 0.0.0.0/0 or ::/0, which is everybody who has the secret.',

@@ -7,15 +7,15 @@
  */
 import { join } from 'node:path';
 import { camelKeys } from './config.js';
-import type { Profile, ProfileAttribute, ProfileStateRule } from './config.js';
-import { listTomlFiles, openDocument } from './load-context.js';
+import type { Profile, ProfileAttribute, ProfileCommandRule, ProfileStateRule, ProfileStep } from './config.js';
+import { listTomlFiles, openDocument, resolvePath } from './load-context.js';
 import type { LoadContext } from './load-context.js';
 import { nearestKey } from './nearest-key.js';
 import { profileSchema, profileStates } from './profile-schema.js';
 import type { ProfileFile, ProfileState } from './profile-schema.js';
 import { validate } from './schema-problems.js';
 import { namePattern } from './setting.js';
-import type { TomlDocument } from './toml-document.js';
+import type { TomlDocument, TomlPath } from './toml-document.js';
 
 /** A profile name and who asked for it. */
 export interface ProfileUse {
@@ -69,11 +69,25 @@ async function readProfile(context: LoadContext, name: string, file: string): Pr
     context.problems.push(...result.problems);
     return undefined;
   }
-  return profileOf(name, file, result.value, opened.document);
+  return profileOf(context, name, file, result.value, opened.document);
 }
 
-function profileOf(name: string, file: string, read: ProfileFile, document: TomlDocument): Profile {
-  const { state, service_type: serviceType, framed_protocol: framedProtocol, nas_pool: nasPool, ...rest } = read;
+function profileOf(
+  context: LoadContext,
+  name: string,
+  file: string,
+  read: ProfileFile,
+  document: TomlDocument,
+): Profile {
+  const {
+    state,
+    service_type: serviceType,
+    framed_protocol: framedProtocol,
+    nas_pool: nasPool,
+    command,
+    exec,
+    ...rest
+  } = read;
   const states = Object.fromEntries(profileStates.map((one) => [one, stateRule(one, state[one], document)]));
   return {
     ...camelKeys(rest),
@@ -85,6 +99,18 @@ function profileOf(name: string, file: string, read: ProfileFile, document: Toml
       framedProtocol === undefined ? undefined : { value: framedProtocol, line: document.lineOf(['framed_protocol']) },
     nasPool: attributeOf(nasPool, document.lineOf(['nas_pool'])),
     states: states as Record<ProfileState, ProfileStateRule>,
+    exec: {
+      script:
+        exec.script === undefined
+          ? undefined
+          : resolvePath(context, exec.script, { file, line: document.lineOf(['exec', 'script']), key: 'exec.script' }),
+      timeoutSeconds: exec.timeout_seconds,
+    },
+    commands: Object.fromEntries(
+      Object.entries(command).flatMap(([one, rule]) =>
+        rule === undefined ? [] : [[one, commandRule(rule, ['command', one], document)]],
+      ),
+    ),
   };
 }
 
@@ -101,6 +127,32 @@ function stateRule(
     attributes: rule.attributes.map((attribute, index) =>
       attributeOf(attribute, document.lineOf(['state', state, 'attributes', index])),
     ),
+    coaAttributes: rule.coa_attributes.map((attribute, index) =>
+      attributeOf(attribute, document.lineOf(['state', state, 'coa_attributes', index])),
+    ),
+  };
+}
+
+function commandRule(
+  rule: NonNullable<ProfileFile['command']['user_add']>,
+  at: TomlPath,
+  document: TomlDocument,
+): ProfileCommandRule {
+  const steps = (list: 'steps' | 'fallback'): ProfileStep[] =>
+    rule[list].map((step, index) => {
+      const place = [...at, list, index];
+      const line = document.lineOf(place);
+      if (step.send !== 'coa') return { ...step, line };
+      const attributes = step.attributes.map((attribute, position) =>
+        attributeOf(attribute, document.lineOf([...place, 'attributes', position])),
+      );
+      return { ...step, attributes, line };
+    });
+  return {
+    steps: steps('steps'),
+    fallback: steps('fallback'),
+    notApplicable: rule.not_applicable,
+    line: document.lineOf(at),
   };
 }
 

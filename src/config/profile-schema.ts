@@ -6,12 +6,30 @@
  * Invariant: a state that is left out rejects, except `active`, which must be there and must accept.
  */
 import { z } from 'zod';
-import { name, onOff } from './setting.js';
+import {
+  type AccountCommandName,
+  accountCommandNames,
+  type CommandName,
+  commandNames,
+  type ReadingCommandName,
+  readingCommandNames,
+} from '../domain/service-state.js';
+import { name, onOff, path, wholeNumber } from './setting.js';
 
 // RFC 2865 §5: the value of an attribute has at most 253 octets; a template may be longer than what it becomes.
 const maxTemplateLength = 1_024;
 // An Access-Accept has 4096 octets in all; more attributes than this never fit.
 const maxAttributes = 64;
+
+function isRegularExpression(text: string): boolean {
+  try {
+    new RegExp(text, 'u');
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
 
 const template = () => z.string().max(maxTemplateLength);
 
@@ -36,6 +54,14 @@ const state = z.strictObject({
     .optional()
     .describe('Session-Timeout in this state: when the NAS should end the session and ask again.'),
   attributes: z.array(attribute).max(maxAttributes).default([]).describe('Sent in this state, in this order.'),
+  coa_attributes: z
+    .array(attribute)
+    .max(maxAttributes)
+    .default([])
+    .describe(
+      'In a CoA-Request these take the place of attributes with the same names: what a new session has by itself and a running ' +
+        'one must be told, such as that it leaves a list or has no limit any more.',
+    ),
 });
 
 const rejecting = () => state.prefault({ answer: 'reject' });
@@ -44,6 +70,161 @@ const rejecting = () => state.prefault({ answer: 'reject' });
 export const profileStates = ['active', 'redirect', 'own_disabled', 'admin_blocked', 'unknown'] as const;
 
 export type ProfileState = (typeof profileStates)[number];
+
+// A command that takes more steps than this is a script: the exec driver runs those.
+const maxSteps = 8;
+// Lines of one SSH step; a batch of many subscribers is put together by the driver.
+const maxLines = 64;
+
+const step = z
+  .discriminatedUnion('send', [
+    z.strictObject({
+      send: z.literal('coa'),
+      state: onOff(false, 'coa: send the attributes of the state that is desired now, as an Accept would.'),
+      attributes: z.array(attribute).max(maxAttributes).default([]).describe('coa: attributes beside them.'),
+    }),
+    z.strictObject({ send: z.literal('disconnect') }),
+    z.strictObject({
+      send: z.literal('ssh'),
+      lines: z
+        .array(template())
+        .min(1)
+        .max(maxLines)
+        .describe('ssh: command lines; variables are quoted for the dialect.'),
+      into: z
+        .string()
+        .min(1)
+        .max(256)
+        .regex(/^[\x20-\x7e]+$/u)
+        .optional()
+        .describe(
+          'ssh: a program of the NAS that the lines are the standard input of, such as "nft -f -". Lines of many subscribers go into one run ' +
+            'of it; when that fails, into runs of fewer, so each line must be one that can be said twice.',
+        ),
+    }),
+    z.strictObject({ send: z.literal('exec') }),
+  ])
+  .describe(
+    'coa: a CoA-Request. disconnect: a Disconnect-Request. ssh: lines over SSH. exec: the script of the profile or NAS, with the ' +
+      'name of the command as its argument and the variables in its environment.',
+  );
+
+const command = z.strictObject({
+  steps: z.array(step).max(maxSteps).default([]).describe('What is done, in this order.'),
+  fallback: z
+    .array(step)
+    .max(maxSteps)
+    .default([])
+    .describe('What is done instead when the NAS refuses a step, so that nobody stays as he was.'),
+  not_applicable: z
+    .string()
+    .min(1)
+    .max(1_024)
+    .optional()
+    .describe('In place of steps: why this kind of NAS has nothing to do there.'),
+});
+
+const commands = Object.fromEntries(
+  [...commandNames, ...accountCommandNames, ...readingCommandNames].map((one) => [one, command.optional()]),
+) as Record<CommandName | AccountCommandName | ReadingCommandName, ReturnType<typeof command.optional>>;
+
+const enforcement = z
+  .strictObject({
+    place: z
+      .enum(['session', 'provisioned'])
+      .describe('session: a RADIUS session is commanded. provisioned: entries that we put there and take away.'),
+    disconnect_on_stop: onOff(
+      false,
+      'Send user_disconnect when an Accounting-Stop arrives, to be sure that the session is gone.',
+    ),
+  })
+  .optional()
+  .describe('How the network follows the database. Absent: this kind of NAS is never commanded.');
+
+const coa = z
+  .strictObject({
+    port: wholeNumber(
+      { min: 1, max: 65_535, default: 3_799 },
+      'UDP port for CoA and Disconnect (RFC 5176 §2.1; older Cisco: 1700).',
+    ),
+    identify: z
+      .array(
+        z.enum([
+          'Acct-Session-Id',
+          'User-Name',
+          'Framed-IP-Address',
+          'NAS-Port-Id',
+          'Calling-Station-Id',
+          'NAS-Identifier',
+          'NAS-IP-Address',
+        ]),
+      )
+      .min(1)
+      .max(7)
+      .default(['Acct-Session-Id'])
+      .describe('Attributes that name the session. NASes refuse both missing and superfluous ones.'),
+    merge: onOff(true, 'Put coa steps that follow one another into one CoA-Request.'),
+    message_authenticator: onOff(true, 'Sign commands with Message-Authenticator too (RFC 5176 §3.4).'),
+    event_timestamp: onOff(true, 'Say in Event-Timestamp when a command was made, against replays (RFC 5176 §3.3).'),
+    read_back_percent: wholeNumber(
+      { min: 0, max: 100, default: 0 },
+      'Of how many acknowledged commands the effect is looked for in the next accounting packet: for boxes that acknowledge what they did not do.',
+    ),
+    gone_is_certain: onOff(
+      false,
+      'Session Context Not Found (503) is believed at once, without waiting for a missed interim.',
+    ),
+  })
+  .prefault({})
+  .describe('CoA and Disconnect of this kind of NAS.');
+
+// Patterns run over whatever a router prints: short ones cannot be made to take long by accident.
+const pattern = () =>
+  z
+    .string()
+    .min(1)
+    .max(512)
+    .refine(isRegularExpression, {
+      message: 'is not a regular expression',
+      params: { remedy: 'escape ( ) [ ] { } . * + ? with \\\\' },
+    });
+
+const ssh = z
+  .strictObject({
+    dialect: z.enum(['posix', 'routeros', 'ios']).default('posix').describe('How values are quoted in command lines.'),
+    mode: z
+      .enum(['exec', 'prompt'])
+      .default('exec')
+      .describe('exec: each batch is one command. prompt: lines are typed one by one, and the prompt is waited for.'),
+    prompt: pattern()
+      .optional()
+      .describe('prompt: what the end of the output looks like when the next line may be typed.'),
+    prologue: z.array(template()).max(maxLines).default([]).describe('Lines before each batch.'),
+    epilogue: z.array(template()).max(maxLines).default([]).describe('Lines after each batch.'),
+    error: z.array(pattern()).max(32).default([]).describe('Output that means failure, whatever the exit code.'),
+    success: pattern().optional().describe('Output that must be there for success.'),
+    ignore: z
+      .array(pattern())
+      .max(32)
+      .default([])
+      .describe('Errors that mean that it is so already: removing what is not there, adding what is.'),
+    batch_lines: wholeNumber({ min: 1, max: 10_000, default: 500 }, 'Lines at most in one exchange.'),
+  })
+  .prefault({})
+  .describe('Commands over SSH.');
+
+const exec = z
+  .strictObject({
+    script: path().optional().describe('Program that is run, relative to the conf folder. A NAS may name its own.'),
+    timeout_seconds: wholeNumber(
+      { min: 1, max: 600, default: 30 },
+      'A script that runs longer is killed; the command may have happened.',
+    ),
+  })
+  .prefault({})
+  .describe(
+    'Commands by a local script: exit 0 is success, 143 or 254 asks to be called again later, anything else has failed.',
+  );
 
 /** One profile. */
 export const profileSchema = z.strictObject({
@@ -135,6 +316,14 @@ export const profileSchema = z.strictObject({
       unknown: rejecting().describe('A login or MAC that nobody has.'),
     })
     .describe('What is answered in each state. A deleted subscriber is always rejected.'),
+  enforcement,
+  coa,
+  ssh,
+  exec,
+  command: z
+    .strictObject(commands)
+    .prefault({})
+    .describe('What is done to the NAS when the state of a subscriber changes.'),
 });
 
 /** A validated profile, keys as written in the file. */

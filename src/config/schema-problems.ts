@@ -21,7 +21,9 @@ export interface SettingShape {
   readonly maxItems?: number;
   readonly enum?: readonly unknown[];
   readonly items?: SettingShape;
+  readonly const?: unknown;
   readonly anyOf?: readonly SettingShape[];
+  readonly oneOf?: readonly SettingShape[];
   readonly properties?: Readonly<Record<string, SettingShape>>;
   readonly required?: readonly string[];
 }

@@ -17,6 +17,8 @@ export const keyOctets = 32;
 // 24 random octets are 32 characters of base64url, which RouterOS, IOS and accel-ppp all take without quoting.
 const generatedSecretOctets = 24;
 const worldReadable = 0o004;
+// An RSA key of 16384 bits in PEM has some 13,000 octets.
+const maxKeyFileOctets = 32_768;
 
 /**
  * Reads a shared secret: the first line of its file.
@@ -76,6 +78,31 @@ export async function readKey(context: LoadContext, reference: string, place: Pl
   return undefined;
 }
 
+/**
+ * Reads a secret that is not ours to make: a password, or a private key.
+ *
+ * @param extent the first line, or the whole file
+ * @returns the secret, not empty; `undefined` after a problem was added
+ */
+export async function readSecretText(
+  context: LoadContext,
+  reference: string,
+  place: Place,
+  extent: 'first-line' | 'whole',
+): Promise<SecretValue | undefined> {
+  const path = resolvePath(context, reference, place);
+  if (path === undefined) return undefined;
+  const octets = await readSecretFile(context, path, place, extent === 'whole' ? maxKeyFileOctets : maxSecretOctets);
+  if (octets === undefined || octets === 'absent') {
+    if (octets === 'absent') complainOfAbsence(context, path, place);
+    return undefined;
+  }
+  const secret = extent === 'whole' ? octets : firstLine(octets);
+  if (secret.length > 0) return SecretValue.of(secret);
+  context.problems.push({ ...place, problem: `names ${path}, which is empty`, remedy: 'put the secret there' });
+  return undefined;
+}
+
 async function readFirstLine(
   context: LoadContext,
   reference: string,
@@ -84,20 +111,45 @@ async function readFirstLine(
 ): Promise<Buffer | 'missing' | undefined> {
   const path = resolvePath(context, reference, place);
   if (path === undefined) return undefined;
-  const result = await context.files.read(path, maxSecretOctets);
+  const octets = await readSecretFile(context, path, place, maxSecretOctets);
+  if (octets === undefined) return undefined;
+  if (octets !== 'absent') return firstLine(octets);
+  if (!isBelow(context.dataDir, path)) {
+    complainOfAbsence(context, path, place);
+    return undefined;
+  }
+  if (!context.missingSecrets.some((missing) => missing.path === path)) {
+    context.missingSecrets.push({ path, ...wanted });
+  }
+  return 'missing';
+}
+
+function complainOfAbsence(context: LoadContext, path: string, place: Place): void {
+  const problem = `names ${path}, which does not exist`;
+  context.problems.push({ ...place, problem, remedy: 'create it, or correct the name' });
+}
+
+function firstLine(octets: Buffer): Buffer {
+  const end = octets.indexOf(0x0a);
+  const line = end < 0 ? octets : octets.subarray(0, end);
+  return line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
+}
+
+/** @returns the octets; `absent`; or `undefined` after a problem was added */
+async function readSecretFile(
+  context: LoadContext,
+  path: string,
+  place: Place,
+  maxOctets: number,
+): Promise<Buffer | 'absent' | undefined> {
+  const result = await context.files.read(path, maxOctets);
   if (!result.ok) {
-    if (result.reason === 'absent' && isBelow(context.dataDir, path)) {
-      if (!context.missingSecrets.some((missing) => missing.path === path)) {
-        context.missingSecrets.push({ path, ...wanted });
-      }
-      return 'missing';
-    }
+    if (result.reason === 'absent') return 'absent';
     const [problem, remedy] = {
-      absent: [`names ${path}, which does not exist`, 'create it, or correct the name'],
       unreadable: [`names ${path}, which cannot be read`, 'let the user of the server read it'],
       'not-a-file': [`names ${path}, which is not a file`, 'name a file'],
       'too-long': [
-        `names ${path}, which is longer than ${maxSecretOctets} octets`,
+        `names ${path}, which is longer than ${maxOctets} octets`,
         'put the secret on its first line, alone',
       ],
     }[result.reason] as [string, string];
@@ -111,9 +163,7 @@ async function readFirstLine(
       remedy: `chmod 600 ${path}`,
     });
   }
-  const end = result.octets.indexOf(0x0a);
-  const line = end < 0 ? result.octets : result.octets.subarray(0, end);
-  return line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
+  return result.octets;
 }
 
 /**

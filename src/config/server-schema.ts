@@ -255,6 +255,10 @@ const history = z
       'How long ended sessions, assignments and events are kept, in whole monthly partitions. Many countries ask for three ' +
         'years of who had which address.',
     ),
+    command_retention_months: wholeNumber(
+      { min: 1, max: 240, default: 12 },
+      'The same for what was said to NASes and what they answered (nas_command): rows are larger, and are asked for less long.',
+    ),
     partitions_ahead_months: wholeNumber(
       { min: 1, max: 24, default: 3 },
       'Monthly partitions made in advance, so that a server left alone over a holiday still has somewhere to write.',
@@ -262,6 +266,29 @@ const history = z
   })
   .prefault({})
   .describe('What is kept of the past.');
+
+const enforcement = z
+  .strictObject({
+    fuse_window_minutes: wholeNumber(
+      { min: 1, max: 1_440, default: 10 },
+      'The fuse counts the subscribers that are blocked, redirected, deleted, slowed or disconnected within this time.',
+    ),
+    fuse_subscribers: wholeNumber(
+      { min: 1, max: 10_000_000, default: 500 },
+      'More of them are held until `sluice hold release`: an UPDATE without WHERE must not put a city off. Nothing that gives ' +
+        'back is ever held.',
+    ),
+    fuse_percent: wholeNumber(
+      { min: 1, max: 100, default: 5 },
+      'The same as a part of all subscribers; the smaller counts.',
+    ),
+    fuse_least_subscribers: wholeNumber(
+      { min: 1, max: 10_000_000, default: 20 },
+      'So many are never held, however small the part: a provider of 40 blocks more than two people for the month’s bill.',
+    ),
+  })
+  .prefault({})
+  .describe('How the network follows the database. Which NASes are commanded, and how, their profiles say.');
 
 const accessAttempts = z
   .strictObject({
@@ -367,6 +394,7 @@ export const serverSchema = z.strictObject({
   applier,
   change_feed: changeFeed,
   history,
+  enforcement,
   access_attempts: accessAttempts,
   status,
   intake,

@@ -19,6 +19,8 @@ export interface StateAnswer {
   readonly answer: 'accept' | 'reject';
   /** Name of the pool for this state, instead of that of the subscriber or plan. */
   readonly pool?: string | undefined;
+  /** False: the answer in this state says nothing of the rate, so that none is in force there. Absent: it does say it. */
+  readonly rated?: boolean | undefined;
 }
 
 export type ProfileAnswers = Readonly<Record<AnswerState, StateAnswer>>;

@@ -18,6 +18,8 @@ export interface SessionFact extends SessionLine {
   readonly eventAtMs: number;
   /** Whether Acct-Delay-Time was there: without it the event may lie any time before `eventAtMs`. */
   readonly delayDeclared: boolean;
+  /** Where the packet came from: commands about the session go there. null: not an address that can be stored. */
+  readonly nasAddress: string | null;
   readonly routingDomain: string;
   readonly login: string;
   readonly mac: string | null;

@@ -63,6 +63,8 @@ export function openAccountingFacts(row: OpenAccounting, nas: AccountingNas, now
     callingStation: row.callingStation,
     calledStation: row.calledStation,
     nasPortId: row.nasPortId,
+    // Where its packets come from is learnt from the first one.
+    nasAddress: null,
     address: address === undefined || address === 0 || address >= 0xffff_fffe ? null : formatIpv4Address(address),
     class: null,
     terminateCause: null,

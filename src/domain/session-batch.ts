@@ -289,6 +289,7 @@ const IDENTITY = [
   'callingStation',
   'calledStation',
   'nasPortId',
+  'nasAddress',
   'address',
   'slot',
   'offerId',

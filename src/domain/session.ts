@@ -6,7 +6,7 @@
 import type { OctetCount, SessionFact, SessionLine } from './accounting-fact.js';
 
 /** Why a session ended, when no Stop said so. */
-export type SyntheticCause = 'silence' | 'nas-restart' | 'superseded' | 'taken-over';
+export type SyntheticCause = 'silence' | 'nas-restart' | 'superseded' | 'taken-over' | 'gone';
 
 export interface SessionEnd {
   endedAtMs: number;
@@ -28,6 +28,8 @@ export interface SessionRecord extends SessionLine {
   callingStation: string | null;
   calledStation: string | null;
   nasPortId: string | null;
+  /** Where its accounting comes from. */
+  nasAddress: string | null;
   address: string | null;
   slot: number;
   offerId: number | null;
@@ -220,6 +222,7 @@ export function newSession(fact: SessionFact, epoch: number, subscriberId: numbe
     callingStation: fact.callingStation,
     calledStation: fact.calledStation,
     nasPortId: fact.nasPortId,
+    nasAddress: fact.nasAddress,
     address: fact.address,
     slot: 0,
     offerId: fact.class?.offerId ?? null,
@@ -300,6 +303,7 @@ function learn(session: SessionRecord, fact: SessionFact, later: boolean): void 
   session.callingStation ??= fact.callingStation;
   session.calledStation ??= fact.calledStation;
   session.nasPortId ??= fact.nasPortId;
+  if (fact.nasAddress !== null && (session.nasAddress === null || later)) session.nasAddress = fact.nasAddress;
   if (fact.class !== null && (session.offerId === null || later)) {
     session.offerId = fact.class.offerId;
     session.policyHash = fact.class.policyHash;

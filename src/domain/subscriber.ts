@@ -1,6 +1,8 @@
 // Enters: rows of subscriber, account and plan. Leaves: what they mean together: the policy state. Invariant: every
 // combination of flags has exactly one state, chosen by one order, so that two parts of the program never disagree.
 
+import type { RateWindow } from './effective-rate.js';
+
 /** What a subscriber's account allows at most, and how fast. Rates are bit/s; undefined is unlimited. */
 export interface Plan {
   readonly id: number;
@@ -12,6 +14,8 @@ export interface Plan {
   readonly validUntilMs: number | undefined;
   readonly rateDownBps: number | undefined;
   readonly rateUpBps: number | undefined;
+  /** Rates by hour of day; absent: the plan has one rate. */
+  readonly rateWindows?: readonly RateWindow[] | undefined;
   readonly poolId: number | undefined;
   readonly sessionLimit: number;
   readonly sessionLimitAction: 'reject' | 'replace';
@@ -152,6 +156,9 @@ export class Subscriber implements SubscriberFields {
 export type PolicyState =
   'active' | 'redirect' | 'own_disabled' | 'admin_blocked' | 'deleted' | 'no_plan' | 'plan_inactive';
 
+/** What of a subscriber decides the state. */
+export type PolicyFlags = Pick<SubscriberFields, 'deleted' | 'redirect' | 'ownDisabled' | 'adminBlocked'>;
+
 /**
  * The one state of a subscriber. When several hold, the first counts: deleted, administrative block (the subscriber's or
  * the account's), voluntary block, money, plan; a NAS can show only one page.
@@ -159,9 +166,9 @@ export type PolicyState =
  * @param nowMs the instant at which the plan's dates are judged, ms since 1970
  */
 export function policyState(
-  subscriber: SubscriberFields,
-  account: Account | undefined,
-  plan: Plan | undefined,
+  subscriber: PolicyFlags,
+  account: Pick<Account, 'adminBlocked'> | undefined,
+  plan: Pick<Plan, 'active' | 'validFromMs' | 'validUntilMs'> | undefined,
   nowMs: number,
 ): PolicyState {
   if (subscriber.deleted) return 'deleted';

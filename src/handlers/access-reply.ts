@@ -4,6 +4,7 @@
 import type { NasEntry } from '../config/config.js';
 import type { AccessAccept, AddressSource, AnswerState } from '../domain/access.js';
 import type { RejectReason } from '../domain/access-reason.js';
+import type { EffectiveRate } from '../domain/effective-rate.js';
 import { formatIpv4Address } from '../domain/ipv4-address.js';
 import { policyHash } from '../domain/policy-hash.js';
 import type { Account, Plan, Subscriber } from '../domain/subscriber.js';
@@ -24,6 +25,8 @@ export interface ReplySubject {
   readonly subscriber: Subscriber;
   readonly account: Account | undefined;
   readonly plan: Plan | undefined;
+  /** At this hour, turbo included. */
+  readonly rate: EffectiveRate;
 }
 
 /** Everything that a reply may be made of. */
@@ -79,8 +82,8 @@ export function acceptReply(
     const timeoutSeconds = sessionTimeoutSeconds(rule.sessionTimeoutSeconds, state, subject?.plan, nowMs);
     if (timeoutSeconds !== undefined) reply.addUint32(Attribute.sessionTimeout, timeoutSeconds);
     if (subject && offer) {
-      const { subscriber, plan } = subject;
-      const hash = policyHash(state, plan?.rateDownBps, plan?.rateUpBps);
+      const { subscriber, rate } = subject;
+      const hash = policyHash(state, rate.rateDownBps, rate.rateUpBps);
       reply.addOctets(
         Attribute.class,
         classCookie.encode({ subscriberId: subscriber.id, policyHash: hash, offerId: offer.offerId }),
@@ -155,7 +158,7 @@ export function rejectReply(context: ReplyContext, reason: RejectReason): ReplyB
 function attributeContext(context: ReplyContext, source: AddressSource, address: number | undefined): AttributeContext {
   const { nas, subject, userName, mac } = context;
   return {
-    rate: subject?.plan,
+    rate: subject?.rate,
     login: subject?.subscriber.login ?? userName,
     contract: subject?.account?.contract,
     plan: subject?.plan?.name,

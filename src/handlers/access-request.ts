@@ -11,6 +11,7 @@ import {
   type Requester,
 } from '../domain/access.js';
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
+import type { RateClock } from '../domain/effective-rate.js';
 import { encodeGrant } from '../domain/grant.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import { parseMacAddress, ZERO_MAC_ADDRESS } from '../domain/mac-address.js';
@@ -40,6 +41,8 @@ export interface AccessSettings {
   readonly profiles: ReadonlyMap<string, CompiledProfile>;
   /** How long an offer is good for, ms. */
   readonly offerGraceMs: number;
+  /** Rates by hour of day, in the configured time zone. */
+  readonly rates: RateClock;
 }
 
 /** Sees decisions, before they are answered. */
@@ -177,7 +180,7 @@ export class AccessRequestHandler {
     const { directory } = this.#deps;
     if (verdict.outcome === 'overloaded') return this.#discard(request, 'overloaded', pending);
     const nowMs = this.#deps.nowMs();
-    const subject = this.#present(identity);
+    const subject = this.#present(identity, nowMs);
     if (identity.found === 'one' && !subject) return this.#reject(pending, undefined, 'deleted');
     const staticAddress = subject?.subscriber.staticAddress;
     const decision: AccessDecision = decideAccess({
@@ -199,12 +202,15 @@ export class AccessRequestHandler {
   }
 
   /** As the directory has him now: a password check or a refill may have taken a while. */
-  #present(identity: FoundIdentity): ReplySubject | undefined {
+  #present(identity: FoundIdentity, nowMs: number): ReplySubject | undefined {
     if (identity.found !== 'one') return undefined;
     const { directory } = this.#deps;
     const subscriber = directory.subscriber(identity.subscriber.id);
     const account = subscriber && directory.account(subscriber.accountId);
-    return subscriber && { subscriber, account, plan: directory.plan(account?.planId) };
+    if (!subscriber) return undefined;
+    const plan = directory.plan(account?.planId);
+    const rate = this.#settings.rates.rateAt(plan, directory.turbo(subscriber.id), nowMs);
+    return { subscriber, account, plan, rate };
   }
 
   #findAddress(pending: Pending, decision: AccessAccept, subject: ReplySubject, nowMs: number): void {

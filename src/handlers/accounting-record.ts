@@ -121,6 +121,8 @@ export function accountingFact(
     delayDeclared,
     nasName,
     nasBox,
+    // A scoped address means something on this host only, and no column holds it.
+    nasAddress: record.sourceAddress.includes('%') ? null : record.sourceAddress,
     routingDomain,
     acctSessionId: packet.text(Attribute.acctSessionId)!,
     login: packet.text(Attribute.userName) ?? '',

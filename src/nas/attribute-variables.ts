@@ -32,6 +32,8 @@ export interface AttributeContext {
   readonly nas: string | undefined;
   /** A pool of the NAS, where the NAS is to choose the address; otherwise `undefined`. */
   readonly nasPool: string | undefined;
+  /** The service that begins or ends; only of a command about one. */
+  readonly service?: string | undefined;
 }
 
 /** One variable. `rate`: depends on the plan's rate alone and is a whole number, as is `number`. */
@@ -128,6 +130,14 @@ export const attributeVariables: ReadonlyMap<string, AttributeVariable> = new Ma
   ['address', text('IPv4 address of the answer', '192.0.2.1', (context) => context.address)],
   ['nas', text('name of the NAS in nas.d', 'bras1', (context) => context.nas)],
   ['nas_pool', text('pool of the NAS; only where the NAS chooses the address', 'main', (context) => context.nasPool)],
+  [
+    'service',
+    text(
+      'service that begins or ends; only in usluga_activated and usluga_deactivated',
+      'iptv',
+      (context) => context.service,
+    ),
+  ],
 ]);
 
 /** Text that is equal for equal rates: the key under which rate attributes are kept. */

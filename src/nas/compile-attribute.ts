@@ -51,6 +51,27 @@ const reserved: ReadonlyMap<string, string> = new Map([
   ['framed-protocol', 'set framed_protocol'],
 ]);
 
+// What a command says by itself, or must not say at all (RFC 5176 §3.6).
+const reservedInCommand: ReadonlyMap<string, string> = new Map([
+  ...['user-password', 'chap-password', 'class', 'state', 'proxy-state', 'eap-message'].map(
+    (name) => [name, 'remove it'] as const,
+  ),
+  ['message-authenticator', 'set coa.message_authenticator'],
+  ['event-timestamp', 'set coa.event_timestamp'],
+  ...[
+    'user-name',
+    'acct-session-id',
+    'framed-ip-address',
+    'nas-port-id',
+    'calling-station-id',
+    'nas-identifier',
+    'nas-ip-address',
+  ].map((name) => [name, 'name it in coa.identify: a command cannot change it'] as const),
+]);
+
+/** Where an attribute is to stand: in an answer, or in a CoA-Request. */
+export type AttributeUse = 'answer' | 'command';
+
 /** A compiled attribute, or the problems that its line has. */
 export type CompileResult =
   | { readonly ok: true; readonly attribute: CompiledAttribute }
@@ -63,12 +84,14 @@ export type CompileResult =
  * @param key the path of the attribute in that file
  * @param attribute as read
  * @param encoder of the dictionary in use
+ * @param use what it is for: the server's own attributes are others in an answer than in a command
  */
 export function compileAttribute(
   profile: Pick<Profile, 'file'>,
   key: string,
   attribute: ProfileAttribute,
   encoder: AttributeEncoder,
+  use: AttributeUse = 'answer',
 ): CompileResult {
   const wrong = (part: string, problem: string, remedy: string): ConfigProblem => ({
     file: profile.file,
@@ -77,7 +100,7 @@ export function compileAttribute(
     problem,
     remedy,
   });
-  const remedy = reserved.get(plainName(attribute.name));
+  const remedy = (use === 'answer' ? reserved : reservedInCommand).get(plainName(attribute.name));
   if (remedy !== undefined) {
     return { ok: false, problems: [wrong('name', `${attribute.name} is the server's own`, remedy)] };
   }

@@ -24,8 +24,15 @@ const who: Readonly<Record<ProfileState, string>> = {
   unknown: 'somebody unknown',
 };
 
-// What a NAS shows or keeps, and what ends a session later, limits nobody now.
-const harmless: ReadonlySet<string> = new Set(['reply-message', 'idle-timeout', 'chargeable-user-identity']);
+/** What a NAS shows or keeps, and what ends a session later, limits nobody now. Plain names. */
+export const harmlessAttributes: ReadonlySet<string> = new Set([
+  'reply-message',
+  'idle-timeout',
+  'session-timeout',
+  'termination-action',
+  'acct-interim-interval',
+  'chargeable-user-identity',
+]);
 
 /**
  * Finds the states in which nothing would change for the subscriber.
@@ -48,19 +55,10 @@ export function checkStatesDiffer(
     const remedy = 'write no_password = [], or channel = "dhcp" for a NAS that sees the MAC itself';
     problems.push({ file: profile.file, line: 0, key: 'mac_authorisation.no_password', problem, remedy });
   }
-  const contexts = [
-    sampleContext({ rate: true, burst: true }),
-    sampleContext({ rate: true, burst: false }),
-    sampleContext({ rate: false, burst: false }),
-  ];
   for (const state of limitedStates) {
     const rule = profile.states[state];
     if (rule.answer === 'reject' || rule.pool !== undefined) continue;
-    const limits = contexts.every((context) => {
-      const active = said(attributesOf('active'), context);
-      return [...said(attributesOf(state), context)].some((one) => !active.has(one));
-    });
-    if (limits) continue;
+    if (limits(attributesOf('active'), attributesOf(state))) continue;
     wrong(
       state,
       `lets ${who[state]} in with nothing that an active one does not have too`,
@@ -70,10 +68,23 @@ export function checkStatesDiffer(
   return problems;
 }
 
+/** Whether the attributes of a state say something that those of another do not, whatever plan the subscriber has. */
+export function limits(active: readonly CompiledAttribute[], limited: readonly CompiledAttribute[]): boolean {
+  const contexts = [
+    sampleContext({ rate: true, burst: true }),
+    sampleContext({ rate: true, burst: false }),
+    sampleContext({ rate: false, burst: false }),
+  ];
+  return contexts.every((context) => {
+    const ofActive = said(active, context);
+    return [...said(limited, context)].some((one) => !ofActive.has(one));
+  });
+}
+
 function said(attributes: readonly CompiledAttribute[], context: AttributeContext): ReadonlySet<string> {
   const all = new Set<string>();
   for (const attribute of attributes) {
-    if (harmless.has(plainName(attribute.name))) continue;
+    if (harmlessAttributes.has(plainName(attribute.name))) continue;
     const outcome = attribute.encode(context);
     if (outcome.outcome === 'sent') all.add(outcome.octets.toString('latin1'));
   }

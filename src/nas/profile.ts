@@ -16,8 +16,11 @@ import { rateKey } from './attribute-variables.js';
 import type { AttributeContext } from './attribute-variables.js';
 import { compileAttribute, plainName } from './compile-attribute.js';
 import type { AttributeFailure, CompiledAttribute } from './compile-attribute.js';
+import { checkCommands } from './command-safety.js';
+import { compileCommands } from './compile-command.js';
 import { checkStatesDiffer } from './profile-safety.js';
 import { RecentValues } from './recent-values.js';
+import type { CompiledCommands } from './step.js';
 
 export type EncodedAttributes =
   { readonly ok: true; readonly octets: Buffer } | { readonly ok: false; readonly failure: AttributeFailure };
@@ -44,12 +47,18 @@ export interface CompiledState {
   encode(context: AttributeContext): EncodedAttributes;
   /** The same for a person, what is left out included. */
   explain(context: AttributeContext): readonly ExplainedAttribute[];
+  /**
+   * What brings a running session into this state by CoA: the attributes of the state with `coa_attributes` in place of those with
+   * the same names, without Service-Type and Framed-Protocol, which mean something else there (RFC 5176 §3.2).
+   */
+  encodeChange(context: AttributeContext): EncodedAttributes;
 }
 
 /** A profile fit for use. */
 export interface CompiledProfile {
   readonly profile: Profile;
   readonly states: Readonly<Record<ProfileState, CompiledState>>;
+  readonly commands: CompiledCommands;
 }
 
 // Rates that are in use on one kind of NAS, turbo and hours of day included; some 100 octets each.
@@ -70,15 +79,25 @@ export function compileProfile(profile: Profile, encoder: AttributeEncoder): Com
   const nasPool = compileAttribute(profile, 'nas_pool', profile.nasPool, encoder);
   if (!nasPool.ok) problems.push(...nasPool.problems);
   const own = new Map<ProfileState, readonly CompiledAttribute[]>();
-  for (const state of profileStates) own.set(state, compileState(profile, state, encoder, problems));
-  if (problems.length === 0) problems.push(...checkStatesDiffer(profile, (state) => own.get(state) ?? []));
+  const changes = new Map<ProfileState, readonly CompiledAttribute[]>();
+  for (const state of profileStates) {
+    const attributes = compileState(profile, state, encoder, problems);
+    own.set(state, attributes);
+    changes.set(state, compileChange(profile, state, attributes, encoder, problems));
+  }
+  const commands = compileCommands(profile, encoder, problems);
+  if (problems.length === 0) {
+    problems.push(...checkStatesDiffer(profile, (state) => own.get(state) ?? []));
+    problems.push(...checkCommands(profile, commands, (state) => changes.get(state) ?? []));
+  }
   if (problems.length > 0 || !nasPool.ok) throw new ConfigError(problems);
   const states = profileStates.map((state) => {
     const rule = profile.states[state];
     const attributes = own.get(state) ?? [];
-    return [state, stateOf(rule, rule.answer === 'accept' ? [...heads, ...attributes] : attributes, nasPool.attribute)];
+    const all = rule.answer === 'accept' ? [...heads, ...attributes] : attributes;
+    return [state, stateOf(rule, all, changes.get(state) ?? [], nasPool.attribute)];
   });
-  return { profile, states: Object.fromEntries(states) as Record<ProfileState, CompiledState> };
+  return { profile, states: Object.fromEntries(states) as Record<ProfileState, CompiledState>, commands };
 }
 
 /**
@@ -153,9 +172,28 @@ function compileState(
   return compiled;
 }
 
+function compileChange(
+  profile: Profile,
+  state: ProfileState,
+  attributes: readonly CompiledAttribute[],
+  encoder: AttributeEncoder,
+  problems: ConfigProblem[],
+): CompiledAttribute[] {
+  const own: CompiledAttribute[] = [];
+  profile.states[state].coaAttributes.forEach((attribute, index) => {
+    const key = `state.${state}.coa_attributes[${index}]`;
+    const result = compileAttribute(profile, key, attribute, encoder, 'command');
+    if (result.ok) own.push(result.attribute);
+    else problems.push(...result.problems);
+  });
+  const replaced = new Set(own.map((attribute) => plainName(attribute.name)));
+  return [...attributes.filter((attribute) => !replaced.has(plainName(attribute.name))), ...own];
+}
+
 function stateOf(
   rule: ProfileStateRule,
   attributes: readonly CompiledAttribute[],
+  change: readonly CompiledAttribute[],
   nasPool: CompiledAttribute,
 ): CompiledState {
   const encodeOwn = encoderOf(attributes);
@@ -173,6 +211,7 @@ function stateOf(
       const withPool = context.nasPool !== undefined && rule.answer === 'accept';
       return (withPool ? [...attributes, nasPool] : attributes).map((attribute) => explain(attribute, context));
     },
+    encodeChange: encoderOf(change),
   };
 }
 

@@ -114,12 +114,21 @@ export class UdpListener {
     return this.#sendErrors;
   }
 
-  /** Sends from this socket. The octets must not change afterwards. Does nothing once closed. */
-  send(bytes: Buffer, address: string, port: number): void {
+  /**
+   * Sends from this socket. The octets must not change afterwards. Does nothing once closed.
+   * @param onError told when the system refused to send: nothing of the datagram left this host
+   */
+  send(bytes: Buffer, address: string, port: number, onError?: (code: string) => void): void {
     if (this.#closed) return;
     // Port 0 can be forged into a datagram but never answered; the socket would throw.
     if (port === 0) this.#sendErrors++;
-    else this.#socket.send(bytes, port, address);
+    else if (onError === undefined) this.#socket.send(bytes, port, address);
+    else
+      this.#socket.send(bytes, port, address, (error: NodeJS.ErrnoException | null) => {
+        if (error === null) return;
+        this.#sendErrors++;
+        onError(error.code ?? 'unknown');
+      });
   }
 
   /**

@@ -172,6 +172,7 @@ const endCauses: Readonly<Record<string, string>> = {
   'nas-restart': 'the NAS was restarted',
   superseded: 'another session has its key',
   'taken-over': 'the same device came back',
+  gone: 'the NAS said that it did not know it',
 };
 
 const outcomes: Readonly<Record<string, string>> = { accept: 'accepted', reject: 'rejected', discard: 'not answered' };

@@ -57,6 +57,7 @@ const endCauses: Language['endCauses'] = {
   'nas-restart': 'NAS перезапущен',
   superseded: 'её ключ заняла другая сессия',
   'taken-over': 'то же устройство подключилось снова',
+  gone: 'NAS ответил, что её не знает',
 };
 
 const outcomes: Language['outcomes'] = { accept: 'принят', reject: 'отклонён', discard: 'без ответа' };

@@ -10,6 +10,8 @@ export interface BackupTable {
   readonly name: string;
   /** Why its rows are not copied; absent for tables that are. */
   readonly leftOut?: string;
+  /** Whether a fresh schema has rows in it already. */
+  readonly bornWithRows?: true;
 }
 
 /** Every table but the migrations' own, which say what level a database has. */
@@ -29,6 +31,14 @@ export const backupTables: readonly BackupTable[] = [
   { name: 'assignment' },
   { name: 'assignment_holder' },
   { name: 'period' },
+  { name: 'plan_rate' },
+  { name: 'service' },
+  { name: 'subscriber_service' },
+  { name: 'enforcement' },
+  { name: 'nas_command' },
+  { name: 'nas_owner', leftOut: 'a server takes over its NASes at its start' },
+  { name: 'fuse', leftOut: 'nothing is held, and counting begins anew', bornWithRows: true },
+  { name: 'tightening', leftOut: 'counting begins anew' },
   // Its rows carry transaction ids of the cluster that they were written in. In another cluster, whose ids start anew, they
   // would stand in the future, and be news at every poll until the ids get there.
   { name: 'change_feed', leftOut: 'every server reads everything at its start' },
@@ -44,7 +54,7 @@ export const copiedTables: readonly string[] = backupTables
   .map(({ name }) => name);
 
 /** Tables with a partition for each month, and the rest in a DEFAULT one: `session_history_202611`. */
-const monthlyTables = ['session_history', 'assignment', 'subscriber_event'] as const;
+const monthlyTables = ['session_history', 'assignment', 'subscriber_event', 'nas_command'] as const;
 
 /** A partition of one month. */
 export interface MonthlyPartition {

@@ -8,6 +8,7 @@ import type { RestartFact } from '../domain/accounting-fact.js';
 import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
 import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
+import { followSessions, spoilEntries } from './enforcement-births.js';
 import { insertHistory, insertLive, type Statement, updateCounters, updateLive } from './session-columns.js';
 
 /** Another transaction stored the same key first. Nothing is lost: read again and fold again. */
@@ -25,7 +26,8 @@ export async function saveOutcome(
   await saveAssignments(client, outcome.assignments);
   if (outcome.amendedEnds.length > 0) await amendAssignments(client, outcome.amendedEnds);
   if (outcome.usage.length > 0) await collectUsage(client, outcome.usage);
-  if (outcome.restarts.length > 0) await saveRestarts(client, outcome.restarts);
+  if (outcome.restarts.length > 0) await spoilEntries(client, await saveRestarts(client, outcome.restarts));
+  await followSessions(client, outcome.touched);
   if (stirred.length > 0) {
     await client.query({
       name: 'note-sessions',
@@ -293,12 +295,13 @@ const COLLECT_AFTER_CLOSE = `UPDATE period p SET
     FROM ${USED} WHERE u.subscriber_id = ANY ($6::bigint[]) GROUP BY u.subscriber_id) AS d
   WHERE p.id = (SELECT l.id FROM period l WHERE l.subscriber_id = d.subscriber_id ORDER BY l.opened_at DESC, l.id DESC LIMIT 1)`;
 
-async function saveRestarts(client: PoolClient, restarts: readonly RestartFact[]): Promise<void> {
-  await client.query({
+/** @returns names of the NASes that had not told of it yet */
+async function saveRestarts(client: PoolClient, restarts: readonly RestartFact[]): Promise<string[]> {
+  const { rows } = await client.query<{ nas_name: string }>({
     name: 'save-restarts',
     text: `INSERT INTO nas_restart (nas_name, nas_box, event_at, kind)
      SELECT r.nas_name, r.nas_box, to_timestamp(r.event_ms / 1000.0), r.kind
-     FROM unnest($1::text[], $2::text[], $3::float8[], $4::text[]) AS r (nas_name, nas_box, event_ms, kind) ON CONFLICT DO NOTHING`,
+     FROM unnest($1::text[], $2::text[], $3::float8[], $4::text[]) AS r (nas_name, nas_box, event_ms, kind) ON CONFLICT DO NOTHING RETURNING nas_name`,
     values: [
       restarts.map((r) => r.nasName),
       restarts.map((r) => r.nasBox),
@@ -306,6 +309,7 @@ async function saveRestarts(client: PoolClient, restarts: readonly RestartFact[]
       restarts.map((r) => r.status),
     ],
   });
+  return [...new Set(rows.map((row) => row.nas_name))];
 }
 
 async function run(

@@ -19,11 +19,19 @@ export const FEED_RETENTION_MS = 24 * 3_600_000;
 const QUERY_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 
+/** Everything that the feed tells. */
+export interface FeedChanges extends Changes {
+  /** Enforcements to be looked at again. */
+  readonly enforcements: readonly number[];
+  /** Whether the fuse was released: what it holds may go on. */
+  readonly fuseReleased: boolean;
+}
+
 /** The directory's side. Each call is awaited before the cursor moves. */
 export interface ChangeSink {
   /** Everything may have changed: read it all. */
   reload(reason: ReloadReason): Promise<void>;
-  apply(changes: Changes): Promise<void>;
+  apply(changes: FeedChanges): Promise<void>;
   /**
    * All changes that were committed before a database time have been applied.
    *
@@ -63,7 +71,7 @@ interface Poll {
   readonly snapshot: Snapshot;
   readonly databaseTimeMs: number;
   /** Undefined: more than fit. */
-  readonly changes: Changes | undefined;
+  readonly changes: FeedChanges | undefined;
   readonly rowCount: number;
 }
 
@@ -254,13 +262,15 @@ export class ChangeFeed {
 function collect(
   rows: readonly { readonly kind: string | null; readonly ref: string; readonly instance: string | null }[],
   instance: string,
-): Changes {
+): FeedChanges {
   const subscribers = new Set<number>();
   const accounts = new Set<number>();
   const plans = new Set<number>();
   const pools = new Set<number>();
   const addresses = new Set<number>();
+  const enforcements = new Set<number>();
   const sessions = new Map<number, SessionChange>();
+  let fuseReleased = false;
   for (const row of rows) {
     const ref = Number(row.ref);
     switch (row.kind) {
@@ -279,6 +289,12 @@ function collect(
       case 'address':
         addresses.add(ref);
         break;
+      case 'enforcement':
+        enforcements.add(ref);
+        break;
+      case 'fuse':
+        fuseReleased = true;
+        break;
       case 'session': {
         // Ours and somebody else's change of one session: the other's is news.
         const own = row.instance === instance && (sessions.get(ref)?.own ?? true);
@@ -296,6 +312,8 @@ function collect(
     plans: [...plans],
     pools: [...pools],
     addresses: [...addresses],
+    enforcements: [...enforcements],
+    fuseReleased,
     sessions: [...sessions.values()],
   };
 }

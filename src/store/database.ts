@@ -169,7 +169,8 @@ const textParsers = new Map<number, (text: string) => unknown>([
   [INT8_ARRAY_OID, parseInt8Array],
 ]);
 
-const types: pg.CustomTypesConfig = {
+/** How values arrive on every connection of ours: int8 as a number where that is exact. */
+export const sessionTypes: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
     const own = format === 'binary' ? undefined : textParsers.get(oid);
     return own ?? pg.types.getTypeParser(oid, format ?? 'text');
@@ -196,7 +197,7 @@ export function createPool(url: string, options: PoolOptions): pg.Pool {
     ...(options.sessionSettings !== undefined && { options: startupOptions(options.sessionSettings) }),
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
-    types,
+    types: sessionTypes,
   });
   const heard = new WeakSet<Error>();
   const report = (error: Error) => {

@@ -11,6 +11,7 @@ import {
   allSessions,
   allSticky,
   allSubscribers,
+  allTurbos,
   PAGE_ROWS,
   readAccounts,
   readEndedLines,
@@ -19,6 +20,7 @@ import {
   readSessions,
   readSticky,
   readSubscribers,
+  readTurbos,
   type StickyAddress,
 } from './subscriber-rows.js';
 
@@ -64,6 +66,7 @@ export class DirectoryLoader {
       this.directory.replacePools(await readPools(client));
       this.directory.replacePlans(await readPlans(client));
       await this.loadAccountsAndSubscribers(client, onProgress);
+      await this.loadTurbos(client);
       await this.loadSticky(client);
       await this.loadSessions(client);
     });
@@ -100,6 +103,12 @@ export class DirectoryLoader {
       gone.delete(subscriber.id);
     }
     for (const id of gone) directory.removeSubscriber(id);
+    const slow = new Set(ids);
+    for (const { subscriberId, turbo } of await readTurbos(pool, ids)) {
+      directory.setTurbo(subscriberId, turbo);
+      slow.delete(subscriberId);
+    }
+    for (const id of slow) directory.setTurbo(id, undefined);
   }
 
   private async applySticky(subscriberIds: readonly number[]): Promise<void> {
@@ -143,6 +152,17 @@ export class DirectoryLoader {
     }
     await this.removeUnseen(directory.subscriberIdSlices(), subscriberIds, (id) => directory.removeSubscriber(id));
     await this.removeUnseen(directory.accountIdSlices(), accountIds, (id) => directory.removeAccount(id));
+  }
+
+  private async loadTurbos(client: PoolClient): Promise<void> {
+    const { directory } = this;
+    const seen = new SeenIds();
+    for await (const rows of allTurbos(client))
+      for (const { subscriberId, turbo } of rows) {
+        directory.setTurbo(subscriberId, turbo);
+        seen.add(subscriberId);
+      }
+    await this.removeUnseen(directory.turboSubscriberIdSlices(), seen, (id) => directory.setTurbo(id, undefined));
   }
 
   private async loadSticky(client: PoolClient): Promise<void> {

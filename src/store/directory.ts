@@ -2,6 +2,7 @@
 // decided from. Invariants: memory only, no SQL and no waiting; an entry is replaced whole, so whoever holds one sees it
 // unchanged; no operation takes longer than the entries it names.
 
+import type { Turbo } from '../domain/effective-rate.js';
 import type { Account, Plan, Pool, Subscriber } from '../domain/subscriber.js';
 import { LiveSessions } from './live-sessions.js';
 import type { HeldSession, SessionStart } from './live-sessions.js';
@@ -16,7 +17,7 @@ export interface SessionStarted extends SessionStart {
   readonly offerId?: number | undefined;
 }
 
-/** All subscribers, accounts, plans, pools, sticky addresses, live sessions and outstanding offers. */
+/** All subscribers, accounts, plans, pools, turbo rates, sticky addresses, live sessions and outstanding offers. */
 export class Directory {
   readonly sessions = new LiveSessions();
   readonly offers: OfferBook;
@@ -26,6 +27,8 @@ export class Directory {
   private readonly byStaticAddress = new ShardedMultiMap<number, Subscriber>(new DenseMap());
   private readonly accounts = new DenseMap<Account>();
   private readonly sticky = new ShardedMultiMap<number, StickyAddress>(new DenseMap());
+  /** By subscriber: only those who have one, so that a million who have none cost nothing. */
+  private readonly turbos = new DenseMap<Turbo>();
   private plans = new Map<number, Plan>();
   private pools = new Map<number, Pool>();
   private poolsByName = new Map<string, Pool>();
@@ -85,6 +88,11 @@ export class Directory {
     return id === undefined ? undefined : this.plans.get(id);
   }
 
+  /** The turbo rate of a subscriber, which may be over. */
+  turbo(subscriberId: number): Turbo | undefined {
+    return this.turbos.get(subscriberId);
+  }
+
   pool(id: number): Pool | undefined {
     return this.pools.get(id);
   }
@@ -138,9 +146,16 @@ export class Directory {
     const old = this.subscribers.get(id);
     if (!old) return;
     this.subscribers.delete(id);
+    this.turbos.delete(id);
     move(this.byLogin, old, old.login, undefined, undefined);
     move(this.byMac, old, old.mac, undefined, undefined);
     move(this.byStaticAddress, old, old.staticAddress, undefined, undefined);
+  }
+
+  /** @param turbo undefined: there is none any more */
+  setTurbo(subscriberId: number, turbo: Turbo | undefined): void {
+    if (turbo === undefined) this.turbos.delete(subscriberId);
+    else this.turbos.set(subscriberId, turbo);
   }
 
   putAccount(account: Account): void {
@@ -186,6 +201,10 @@ export class Directory {
 
   accountIdSlices(): Generator<readonly number[]> {
     return this.accounts.keySlices();
+  }
+
+  turboSubscriberIdSlices(): Generator<readonly number[]> {
+    return this.turbos.keySlices();
   }
 
   stickySubscriberIdSlices(): Generator<readonly number[]> {

@@ -38,6 +38,7 @@ const SESSION: readonly Column<SessionRecord>[] = [
   column('called_station', 'text', (s) => s.calledStation, true),
   column('nas_port_id', 'text', (s) => s.nasPortId, true),
   column('address', 'inet', (s) => s.address, true),
+  column('nas_address', 'inet', (s) => s.nasAddress, true),
   column('slot', 'smallint', (s) => s.slot, true),
   column('offer_id', 'bigint', (s) => s.offerId, true),
   column('policy_hash', 'bigint', (s) => s.policyHash, true),
@@ -152,6 +153,7 @@ export interface SessionRow {
   readonly called_station: string | null;
   readonly nas_port_id: string | null;
   readonly address: string | null;
+  readonly nas_address: string | null;
   readonly slot: number;
   readonly offer_id: number | null;
   readonly policy_hash: number | null;
@@ -192,6 +194,7 @@ export function readSession(row: SessionRow): SessionRecord {
     calledStation: row.called_station,
     nasPortId: row.nas_port_id,
     address: row.address,
+    nasAddress: row.nas_address,
     slot: row.slot,
     offerId: row.offer_id,
     policyHash: row.policy_hash,

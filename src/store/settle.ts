@@ -14,7 +14,7 @@ import { isAboutRows, withTransaction } from './database.js';
 const NEEDY = `SELECT s.id FROM subscriber s JOIN account a ON a.id = s.account_id
   CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) AS live) online
   WHERE s.id = ANY ($1::bigint[]) AND (
-    s.logged <> online.live
+    s.logged <> (s.web_logged_at IS NOT NULL OR online.live)
     OR s.deleted AND NOT online.live AND (s.released_at IS NULL
       OR EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL))
     OR NOT s.deleted AND NOT EXISTS (SELECT FROM period p WHERE p.subscriber_id = s.id AND p.closed_at IS NULL
@@ -22,7 +22,7 @@ const NEEDY = `SELECT s.id FROM subscriber s JOIN account a ON a.id = s.account_
 
 /** With each row what it needs, since nearly all need one thing or nothing. A session that comes or goes after this look is noted again by whoever stores it. */
 const LOCK = `SELECT s.id, s.deleted,
-    s.logged <> EXISTS (SELECT FROM session WHERE subscriber_id = s.id) AS toggles,
+    s.logged <> (s.web_logged_at IS NOT NULL OR EXISTS (SELECT FROM session WHERE subscriber_id = s.id)) AS toggles,
     NOT s.deleted AND p.id IS NOT NULL AND p.plan_id IS DISTINCT FROM a.plan_id AS changes_plan,
     NOT s.deleted AND p.id IS NULL AS lacks_period
   FROM subscriber s JOIN account a ON a.id = s.account_id
@@ -37,12 +37,29 @@ interface LockedRow {
   readonly lacks_period: boolean;
 }
 
-const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
-  WHERE s.id = ANY ($1::bigint[]) AND s.logged <> EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
+/** Tells our own writes of `logged`, which say what is, from those of others, which say what is wished (trigger `subscriber_logged`). */
+const OURS = `SELECT set_config('sluice.settling', 'on', true)`;
 
+/** Whom a portal let in is online without a session, until somebody says otherwise. */
+const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
+  WHERE s.id = ANY ($1::bigint[])
+    AND s.logged <> (s.web_logged_at IS NOT NULL OR EXISTS (SELECT FROM session WHERE subscriber_id = s.id))`;
+
+/**
+ * Entries of the deleted that never came to be: nothing has to be taken away. One that somebody has in hand is left for the next time; once it is
+ * gone, a command that was about to be committed for it is not.
+ */
+const FORGET = `WITH never AS (
+    SELECT e.id FROM enforcement e JOIN subscriber s ON s.id = e.subscriber_id
+    WHERE e.subscriber_id = ANY ($1::bigint[]) AND e.kind = 'provisioned' AND NOT e.may_be_present AND s.deleted
+    ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
+  DELETE FROM enforcement e USING never WHERE e.id = never.id`;
+
+/** The address waits for the last session, and for every NAS where something of the subscriber may still be. */
 const RELEASE = `UPDATE subscriber s SET released_at = now()
   WHERE s.id = ANY ($1::bigint[]) AND s.deleted AND s.released_at IS NULL
-    AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)`;
+    AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
+    AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned')`;
 
 const CLOSE_DELETED = `UPDATE period p SET closed_at = greatest(now(), p.opened_at),
     close_reason = 'deleted' || coalesce(': ' || s.deleted_reason, '')
@@ -122,9 +139,11 @@ async function settleTogether(pool: Pool, noted: readonly number[]): Promise<num
       const needy = await client.query<{ id: number }>({ name: 'settle-needy', text: NEEDY, values: [noted] });
       if (needy.rows.length === 0) return [];
       const ids = needy.rows.map((row) => row.id);
+      await client.query(OURS);
       const { rows } = await client.query<LockedRow>({ name: 'settle-lock', text: LOCK, values: [ids] });
       const steps: readonly (readonly [name: string, text: string, concerns: (row: LockedRow) => boolean])[] = [
         ['settle-logged', LOGGED, (row) => row.toggles],
+        ['settle-forget', FORGET, (row) => row.deleted],
         ['settle-release', RELEASE, (row) => row.deleted],
         ['settle-deleted', CLOSE_DELETED, (row) => row.deleted],
         ['settle-plan', CLOSE_FOR_PLAN, (row) => row.changes_plan],
@@ -161,10 +180,12 @@ export async function subscribersOfAccounts(pool: Pool, accountIds: readonly num
 export async function findUnsettled(pool: Pool, limit: number): Promise<number[]> {
   return find(
     pool,
-    `(SELECT s.id FROM subscriber s WHERE s.logged AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
+    `(SELECT s.id FROM subscriber s WHERE s.logged AND s.web_logged_at IS NULL
+              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
-              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
+              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
+              AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned' AND may_be_present) LIMIT $1)
      LIMIT $1`,
     limit,
   );

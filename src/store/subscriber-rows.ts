@@ -1,8 +1,9 @@
-// Enters: a connection and ids or a position in a table. Leaves: subscribers, accounts, plans, pools, sticky addresses and live
-// sessions as the directory holds them. Invariants: every read is bounded; values travel as raw text and are converted
+// Enters: a connection and ids or a position in a table. Leaves: subscribers, accounts, plans, pools, turbo rates, sticky addresses and
+// live sessions as the directory holds them. Invariants: every read is bounded; values travel as raw text and are converted
 // here, because the driver's own conversions are most of the cost of a million rows.
 
 import type { PoolClient, QueryArrayConfig } from 'pg';
+import type { RateWindow, Turbo } from '../domain/effective-rate.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import { Subscriber, type Account, type Plan, type Pool } from '../domain/subscriber.js';
 import type { EndedSessionRow, SessionRow } from './live-sessions.js';
@@ -120,6 +121,39 @@ export async function readSubscribers(queryable: Queryable, ids: readonly number
   return rows.map(subscriberOf);
 }
 
+/** A turbo rate and whose it is. */
+export interface TurboRow {
+  readonly subscriberId: number;
+  readonly turbo: Turbo;
+}
+
+// Those that were over before the read come back with the change that prolongs them.
+const TURBO = `SELECT id, turbo_rate_down_bps, turbo_rate_up_bps, round(extract(epoch FROM turbo_until) * 1000)::bigint FROM subscriber
+  WHERE (turbo_rate_down_bps IS NOT NULL OR turbo_rate_up_bps IS NOT NULL) AND (turbo_until IS NULL OR turbo_until > now())
+    AND released_at IS NULL`;
+
+function turboOf(row: TextRow): TurboRow {
+  return {
+    subscriberId: Number(row[0]),
+    turbo: {
+      rateDownBps: optionalNumber(row[1]),
+      rateUpBps: optionalNumber(row[2]),
+      untilMs: optionalNumber(row[3]),
+    },
+  };
+}
+
+/** All turbo rates that are in force: few subscribers have one. */
+export function allTurbos(client: PoolClient): AsyncGenerator<readonly TurboRow[]> {
+  return pagesOf(client, TURBO, turboOf);
+}
+
+/** The turbo rates of subscribers; those without one are left out. */
+export async function readTurbos(queryable: Queryable, ids: readonly number[]): Promise<TurboRow[]> {
+  const rows = await readRows(queryable, `${TURBO} AND id = ANY($1::bigint[])`, [ids]);
+  return rows.map(turboOf);
+}
+
 function accountOf(row: TextRow): Account {
   return {
     id: Number(row[0]),
@@ -152,6 +186,7 @@ export async function readPlans(queryable: Queryable): Promise<Plan[]> {
        session_limit, session_limit_action FROM plan`,
     [],
   );
+  const windows = await readRateWindows(queryable);
   return rows.map((row) => ({
     id: Number(row[0]),
     name: row[1]!,
@@ -160,10 +195,37 @@ export async function readPlans(queryable: Queryable): Promise<Plan[]> {
     validUntilMs: optionalNumber(row[4]),
     rateDownBps: optionalNumber(row[5]),
     rateUpBps: optionalNumber(row[6]),
+    rateWindows: windows.get(Number(row[0])),
     poolId: optionalNumber(row[7]),
     sessionLimit: Number(row[8]),
     sessionLimitAction: row[9] === 'replace' ? 'replace' : 'reject',
   }));
+}
+
+/** Rates by hour of day, by plan. */
+async function readRateWindows(queryable: Queryable): Promise<Map<number, RateWindow[]>> {
+  const rows = await readRows(
+    queryable,
+    `SELECT plan_id, id, array_to_string(weekdays, ','), from_minute, until_minute, rate_down_bps, rate_up_bps
+     FROM plan_rate ORDER BY plan_id, id`,
+    [],
+  );
+  const windows = new Map<number, RateWindow[]>();
+  for (const row of rows) {
+    const planId = Number(row[0]);
+    const window: RateWindow = {
+      id: Number(row[1]),
+      weekdays: row[2]!.split(',').map(Number),
+      fromMinute: Number(row[3]),
+      untilMinute: Number(row[4]),
+      rateDownBps: optionalNumber(row[5]),
+      rateUpBps: optionalNumber(row[6]),
+    };
+    const ofPlan = windows.get(planId);
+    if (ofPlan) ofPlan.push(window);
+    else windows.set(planId, [window]);
+  }
+  return windows;
 }
 
 /** All pools: hundreds at most. */

@@ -147,6 +147,7 @@ export interface Retention {
   readonly sessionKeyDays: number;
   readonly changeFeedHours: number;
   readonly historyMonths: number;
+  readonly commandMonths: number;
   readonly partitionsAhead: number;
 }
 
@@ -167,16 +168,16 @@ export async function prune(pool: Pool, retention: Retention, limit: number): Pr
   return Math.max(...deleted);
 }
 
-const PARTITIONED = ['session_history', 'assignment', 'subscriber_event'];
-
 /** Makes the months ahead and drops whole months past retention. @returns names dropped */
 export async function rollPartitions(pool: Pool, retention: Retention): Promise<string[]> {
   await pool.query('SELECT sluice_make_partitions($1)', [retention.partitionsAhead]);
   const { rows } = await pool.query<{ name: string }>(
     `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-     WHERE p.relname = ANY ($1) AND c.relname ~ '_[0-9]{6}$'
-       AND to_date(right(c.relname, 6), 'YYYYMM') < (date_trunc('month', now()) - make_interval(months => $2::int))::date`,
-    [PARTITIONED, retention.historyMonths],
+     JOIN pg_partitioned_table t ON t.partrelid = p.oid
+     WHERE p.relnamespace = to_regnamespace(current_schema()::text) AND c.relname ~ '_[0-9]{6}$'
+       AND to_date(right(c.relname, 6), 'YYYYMM') < (date_trunc('month', now())
+         - make_interval(months => CASE p.relname WHEN 'nas_command' THEN $2::int ELSE $1::int END))::date`,
+    [retention.historyMonths, retention.commandMonths],
   );
   for (const row of rows) await pool.query(`DROP TABLE ${pgIdentifier(row.name)}`);
   return rows.map((row) => row.name);

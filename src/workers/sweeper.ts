@@ -139,6 +139,7 @@ export class Sweeper {
       sessionKeyDays: config.sessions.sessionKeyDays,
       changeFeedHours: config.changeFeed.retentionHours,
       historyMonths: config.history.retentionMonths,
+      commandMonths: config.history.commandRetentionMonths,
       partitionsAhead: config.history.partitionsAheadMonths,
     };
     const dropped = await rollPartitions(pool, retention);

@@ -101,10 +101,9 @@ t.test('explain says what the server answers, in every state', async (t) => {
       /with an address of the pool main, which has 254 left$/u,
     ],
   ];
-  for (const [change, expected, sentence] of table) {
-    await run('subscriber', 'set', 'alice', ...change);
+  const check = async (change: string, expected: Partial<Explained>, sentence: RegExp): Promise<string[]> => {
     const explained = (await run('explain', 'alice', '--json')).json<Explained>();
-    t.match(explained, expected, change.join(' '));
+    t.match(explained, expected, change);
     t.match(explained.sentence, sentence);
     const pooled = explained.address?.source === 'pool';
     const said = saidByExplanation(explained).filter((text) => !pooled || !text.startsWith('Framed-IP-Address='));
@@ -120,9 +119,19 @@ t.test('explain says what the server answers, in every state', async (t) => {
     t.same(
       answered.filter((text) => !pooled || !text.startsWith('Framed-IP-Address=')),
       said,
-      `the packet agrees: ${change.join(' ')}`,
+      `the packet agrees: ${change}`,
     );
+    return answered;
+  };
+  for (const [change, expected, sentence] of table) {
+    await run('subscriber', 'set', 'alice', ...change);
+    await check(change.join(' '), expected, sentence);
   }
+  await database.pool.query(
+    "UPDATE subscriber SET turbo_rate_down_bps = 123000000, turbo_until = now() + interval '1 hour' WHERE login = 'alice'",
+  );
+  const turbo = await check('turbo', { answer: 'accept' }, /under the plan pooled/u);
+  t.match(turbo.join(), /123000k/u, 'the rate is that of turbo');
 
   const explained = (await run('explain', 'alice', '--json')).json<Explained>();
   t.match(

@@ -160,6 +160,33 @@ t.test('a walled garden has its own attributes', async (test) => {
   test.equal(desk.cookie.read(reply!)?.policyHash, policyHash('redirect', 50_000_000, 10_000_000));
 });
 
+t.test('the rate is that of the hour, and turbo goes before it', async (test) => {
+  const desk = await home(test);
+  // 12:00 UTC is 15:00 in Moscow.
+  const evening = {
+    id: 1,
+    weekdays: [6],
+    fromMinute: 15 * 60 + 1,
+    untilMinute: 16 * 60,
+    rateDownBps: 20e6,
+    rateUpBps: undefined,
+  };
+  desk.addPlan({ rateWindows: [evening] });
+  const rate = async () => {
+    const { reply } = await desk.ask(request());
+    return [reply!.vendorText(Vendor.mikrotik, 8), desk.cookie.read(reply!)?.policyHash];
+  };
+  test.same(await rate(), ['10000k/50000k', policyHash('active', 50e6, 10e6)]);
+  desk.nowMs += 60_000;
+  const inTheEvening = await rate();
+  test.equal(inTheEvening[1], policyHash('active', 20e6, undefined), 'Class proves it');
+  test.not(inTheEvening[0], '10000k/50000k');
+  desk.directory.setTurbo(1, { rateDownBps: 100e6, rateUpBps: 30e6, untilMs: desk.nowMs + 60_000 });
+  test.same(await rate(), ['30000k/100000k', policyHash('active', 100e6, 30e6)]);
+  desk.nowMs += 60_000;
+  test.same(await rate(), inTheEvening, 'turbo is over, the evening is not');
+});
+
 t.test('a plan that ends soon ends the session with it', async (test) => {
   const desk = await home(test);
   desk.addPlan({ validUntilMs: desk.nowMs + 90_500 });

@@ -1,7 +1,8 @@
 // The bundled profiles, octet by octet: what each kind of NAS is sent in each state, in the units that it reads.
 import t from 'tap';
 import { join } from 'node:path';
-import { checkout, confFolder } from '../config/conf-folder.js';
+import { readdir } from 'node:fs/promises';
+import { bundledProfilesDir, checkout, confFolder } from '../config/conf-folder.js';
 import { dictionaryEncoder } from '../../src/nas/dictionary-encoder.js';
 import { loadDictionary } from '../../src/radius/dictionary-file.js';
 import { compileProfile } from '../../src/nas/profile.js';
@@ -27,6 +28,11 @@ const accountInfo = (value: string): string => vendor(9, 250, hex(value));
 const filterId = (value: string): string => standard(11, hex(value));
 const wispr = (up: number | undefined, down: number | undefined): string =>
   (up === undefined ? '' : vendor(14122, 7, integer(up))) + (down === undefined ? '' : vendor(14122, 8, integer(down)));
+
+const shaping = (bps: string): string => vendor(4874, 108, hex(`T02 ${bps}`));
+const service = (tag: number, name: string): string => vendor(4874, 65, octet(tag) + hex(name));
+const redback = (type: number, value: string): string => vendor(2352, type, hex(value));
+const alc = (type: number, value: string): string => vendor(6527, type, hex(value));
 
 const home: PlanRate = { rateDownBps: 50_000_000, rateUpBps: 10_000_000 };
 const gigabit: PlanRate = { rateDownBps: 1_000_000_000, rateUpBps: 1_000_000_000 };
@@ -77,10 +83,78 @@ const rows: readonly [profile: string, state: ProfileState, rate: PlanRate | und
     ['cisco-isg', 'active', downOnly, framedUser + ppp + accountInfo('QD;50000000;9375000;18750000')],
     ['cisco-isg', 'active', upOnly, framedUser + ppp + accountInfo('QU;10000000;1875000;3750000')],
     ['cisco-isg', 'active', undefined, framedUser + ppp],
-    ['cisco-isg', 'redirect', home, framedUser + ppp + accountInfo('ASLUICE_REDIRECT')],
+    [
+      'cisco-isg',
+      'redirect',
+      home,
+      framedUser +
+        ppp +
+        accountInfo('ASLUICE_REDIRECT') +
+        accountInfo('QU;10000000;1875000;3750000;D;50000000;9375000;18750000'),
+    ],
+    ['cisco-isg', 'redirect', undefined, framedUser + ppp + accountInfo('ASLUICE_REDIRECT')],
     ['cisco-isg', 'own_disabled', home, 'reject'],
     ['cisco-isg', 'admin_blocked', home, 'reject'],
     ['cisco-isg', 'unknown', undefined, 'reject'],
+    // Junos: 108 is a CoS parameter and its value, 65 a tagged service with its parameters; bit/s.
+    ['juniper-mx', 'active', home, framedUser + ppp + shaping('50000000') + service(1, 'SLUICE_UP(10000000)')],
+    ['juniper-mx', 'active', downOnly, framedUser + ppp + shaping('50000000')],
+    ['juniper-mx', 'active', undefined, framedUser + ppp],
+    [
+      'juniper-mx',
+      'redirect',
+      home,
+      framedUser + ppp + shaping('50000000') + service(1, 'SLUICE_UP(10000000)') + service(2, 'SLUICE_REDIRECT'),
+    ],
+    ['juniper-mx', 'redirect', undefined, framedUser + ppp + service(2, 'SLUICE_REDIRECT')],
+    ['juniper-mx', 'own_disabled', home, 'reject'],
+    ['juniper-mx', 'admin_blocked', home, 'reject'],
+    ['juniper-mx', 'unknown', undefined, 'reject'],
+    // Huawei: input from the subscriber, bit/s as 32-bit numbers; Filter-Id is the user group.
+    [
+      'huawei-me60',
+      'active',
+      home,
+      framedUser +
+        ppp +
+        filterId('sluice-active') +
+        vendor(2011, 2, integer(10_000_000)) +
+        vendor(2011, 5, integer(50_000_000)),
+    ],
+    ['huawei-me60', 'active', undefined, framedUser + ppp + filterId('sluice-active')],
+    ['huawei-me60', 'redirect', home, framedUser + ppp + filterId('sluice-redirect')],
+    ['huawei-me60', 'own_disabled', home, 'reject'],
+    ['huawei-me60', 'admin_blocked', home, 'reject'],
+    ['huawei-me60', 'unknown', undefined, 'reject'],
+    // SmartEdge: inbound from the subscriber, kbit/s as text.
+    [
+      'redback-se',
+      'active',
+      home,
+      framedUser + ppp + redback(92, 'in:sluice-active') + redback(156, '10000') + redback(157, '50000'),
+    ],
+    ['redback-se', 'active', undefined, framedUser + ppp + redback(92, 'in:sluice-active')],
+    [
+      'redback-se',
+      'redirect',
+      home,
+      framedUser + ppp + redback(92, 'in:sluice-redirect') + redback(107, 'sluice-redirect'),
+    ],
+    ['redback-se', 'own_disabled', home, 'reject'],
+    ['redback-se', 'admin_blocked', home, 'reject'],
+    ['redback-se', 'unknown', undefined, 'reject'],
+    // SR OS: kbit/s; e to the subscriber, i from him.
+    [
+      'nokia-sr',
+      'active',
+      home,
+      framedUser + ppp + alc(13, 'sluice-active') + alc(126, 'e:r:rate=50000') + alc(126, 'i:q:1:pir=10000'),
+    ],
+    ['nokia-sr', 'active', undefined, framedUser + ppp + alc(13, 'sluice-active')],
+    ['nokia-sr', 'redirect', home, framedUser + ppp + alc(13, 'sluice-redirect')],
+    ['nokia-sr', 'own_disabled', home, 'reject'],
+    ['nokia-sr', 'admin_blocked', home, 'reject'],
+    ['nokia-sr', 'unknown', undefined, 'reject'],
     // WISPr: bit/s as 32-bit numbers.
     ['linux', 'active', home, framedUser + ppp + wispr(10_000_000, 50_000_000)],
     ['linux', 'active', uneven, framedUser + ppp + wispr(400, 1_536_400)],
@@ -104,7 +178,7 @@ const octets = (state: CompiledState, one: AttributeContext): string => {
 };
 
 const folder = await confFolder(t, {
-  'conf/nas.d/all.toml': ['mikrotik-ppp', 'accel-ppp', 'cisco-isg', 'linux']
+  'conf/nas.d/all.toml': [...new Set(rows.map(([profile]) => profile))]
     .map(
       (profile, index) =>
         `[[nas]]\nname = "${profile}"\naddress = "10.0.0.${index + 1}"\nprofile = "${profile}"\nsecret = "0123456789abcdefghij"\n`,
@@ -128,8 +202,40 @@ t.test('each state is said in the octets and units of the vendor', async (t) => 
   }
 });
 
+// What brings a running session into a state: nothing may be left out that the session would keep.
+const changes: readonly [profile: string, state: ProfileState, rate: PlanRate | undefined, expected: string][] = [
+  ['mikrotik-ppp', 'active', home, addressList('sluice-active') + rateLimit('10000k/50000k')],
+  ['mikrotik-ppp', 'active', upOnly, addressList('sluice-active') + rateLimit('10000k/0')],
+  ['mikrotik-ppp', 'active', undefined, addressList('sluice-active') + rateLimit('0/0')],
+  ['mikrotik-ppp', 'redirect', home, addressList('sluice-redirect') + rateLimit('1000k/1000k')],
+  ['accel-ppp', 'active', home, filterId('50000/10000')],
+  ['accel-ppp', 'active', undefined, filterId('0/0')],
+  [
+    'redback-se',
+    'active',
+    home,
+    redback(92, 'in:sluice-active') + redback(156, '10000') + redback(157, '50000') + redback(107, ''),
+  ],
+  ['nokia-sr', 'active', home, alc(13, 'sluice-active') + alc(126, 'e:r:rate=50000') + alc(126, 'i:q:1:pir=10000')],
+  ['nokia-sr', 'active', undefined, alc(13, 'sluice-active') + alc(126, 'e:r:rate=-2') + alc(126, 'i:q:1:pir=-2')],
+  ['huawei-me60', 'redirect', home, filterId('sluice-redirect')],
+];
+
+t.test(
+  'a running session is told what a new one has by itself, and neither Service-Type nor Framed-Protocol',
+  async (t) => {
+    for (const [name, state, rate, expected] of changes) {
+      const encoded = compileProfile(config.profiles[name]!, smallEncoder).states[state].encodeChange(context(rate));
+      t.equal(encoded.ok && encoded.octets.toString('hex'), expected, `${name} ${state}`);
+    }
+  },
+);
+
 t.test('every state of every bundled profile is in the table', async (t) => {
   const named = new Set(rows.map(([profile, state]) => `${profile} ${state}`));
+  const bundled = (await readdir(bundledProfilesDir)).map((file) => file.slice(0, -'.toml'.length));
+  // Profiles without a RADIUS session answer no Access-Request.
+  for (const name of bundled) t.ok(config.profiles[name] !== undefined || /-ssh$|-script$/u.test(name), name);
   for (const [name, profile] of Object.entries(config.profiles)) {
     for (const state of Object.keys(profile.states)) t.ok(named.has(`${name} ${state}`), `${name} ${state}`);
   }

@@ -5,7 +5,11 @@ import t from 'tap';
 import { attributeVariables, sampleContext } from '../../src/nas/attribute-variables.js';
 import { compileProfile } from '../../src/nas/profile.js';
 import { bundledProfilesDir, checkout, confFolder } from '../config/conf-folder.js';
-import { smallEncoder } from './small-dictionary.js';
+import { dictionaryEncoder } from '../../src/nas/dictionary-encoder.js';
+import { dictionary } from './command-bench.js';
+import { sampleExchange } from './sample-exchange.js';
+
+const encoder = dictionaryEncoder(dictionary);
 
 const document = await readFile(join(checkout, 'docs/profiles.md'), 'utf8');
 
@@ -19,26 +23,47 @@ t.test('every variable is in the table with its meaning, and no other', async (t
   );
 });
 
-t.test('every bundled profile has a dated section that quotes what it sends', async (t) => {
+const pages = join(checkout, 'docs/profiles');
+
+t.test('every bundled profile has a dated page that quotes what it sends', async (t) => {
   const names = (await readdir(bundledProfilesDir))
     .filter((file) => file.endsWith('.toml'))
     .map((file) => file.slice(0, -5));
-  t.ok(names.length >= 4);
+  t.ok(names.length >= 8);
   const folder = await confFolder(t, {});
   for (const name of names) {
+    t.match(document, `[${name}](profiles/${name}.md)`, `${name}: in the table of pages`);
     await folder.write(
       'conf/nas.d/a.toml',
       `name = "a"\naddress = "10.0.0.2"\nprofile = "${name}"\nsecret = "pk3Lx9Qv7Tz1Wd5Rb8Ym"`,
     );
-    const { states } = compileProfile((await folder.load()).profiles[name]!, smallEncoder);
-    const section = document.split(/^## /mu).find((one) => one.startsWith(`${name}\n`)) ?? '';
-    t.match(section, /^20\d\d-\d\d-\d\d, from documents/mu, `${name}: dated, with its sources`);
+    const { states, commands } = compileProfile((await folder.load()).profiles[name]!, encoder);
+    const page = await readFile(join(pages, `${name}.md`), 'utf8').catch(() => '');
+    t.match(page, /^20\d\d-\d\d-\d\d/mu, `${name}: dated, with what it was tried against`);
+    const speaksRadius = [...commands.values()].some(({ steps }) =>
+      steps.some(({ send }) => /^(coa|disconnect)$/u.test(send)),
+    );
+    if (!speaksRadius) continue;
+    for (const command of commands.keys()) t.match(page, `\`${command}\``, `${name}: ${command}`);
     for (const [state, compiled] of Object.entries(states)) {
-      t.match(section, `\`${state}\``, `${name}: ${state}`);
+      t.match(page, `\`${state}\``, `${name}: ${state}`);
       for (const { name: attribute, value } of compiled.explain(sampleContext({ rate: true, burst: false }))) {
-        t.match(section, attribute, `${name}: ${state}: ${attribute}`);
-        t.match(section, String(value), `${name}: ${state}: ${String(value)}`);
+        t.match(page, attribute, `${name}: ${state}: ${attribute}`);
+        t.match(page, String(value), `${name}: ${state}: ${String(value)}`);
       }
     }
   }
+});
+
+t.test('sample exchanges are what crosses a socket', async (t) => {
+  let found = 0;
+  for (const file of await readdir(pages)) {
+    const page = await readFile(join(pages, file), 'utf8');
+    const block = /^## Sample exchange\n[\s\S]*?^```radius\n([\s\S]*?)^```$/mu.exec(page)?.[1];
+    if (block === undefined) continue;
+    found += 1;
+    const expected = await sampleExchange(t, file.slice(0, -3));
+    t.equal(block, expected, `${file}; write it anew: npx tsx test/nas/write-sample-exchanges.ts`);
+  }
+  t.ok(found >= 8, 'each profile that speaks RADIUS has one');
 });

@@ -7,6 +7,10 @@ import { standardVendorFormat } from '../../src/radius/vendor-format.js';
 
 const vendors: readonly [name: string, number: number][] = [
   ['Cisco', 9],
+  ['Huawei', 2011],
+  ['Redback', 2352],
+  ['ERX', 4874],
+  ['Alcatel-Lucent-Service-Router', 6527],
   ['WISPr', 14122],
   ['Mikrotik', 14988],
 ];
@@ -32,13 +36,27 @@ const attributes: readonly [
   ['Chargeable-User-Identity', 0, 89, 'octets'],
   ['Cisco-AVPair', 9, 1, 'string'],
   ['Cisco-Account-Info', 9, 250, 'string'],
+  ['Huawei-Input-Average-Rate', 2011, 2, 'integer'],
+  ['Huawei-Output-Average-Rate', 2011, 5, 'integer'],
+  ['Forward-Policy', 2352, 92, 'string'],
+  ['HTTP-Redirect-Profile-Name', 2352, 107, 'string'],
+  ['Qos-Rate-Inbound', 2352, 156, 'string'],
+  ['Qos-Rate-Outbound', 2352, 157, 'string'],
+  ['Service-Name', 2352, 190, 'string', 'tagged'],
+  ['Service-Action', 2352, 191, 'integer', 'tagged'],
+  ['Deactivate-Service-Name', 2352, 194, 'string', 'tagged'],
+  ['ERX-Service-Activate', 4874, 65, 'string', 'tagged'],
+  ['ERX-Service-Deactivate', 4874, 66, 'string'],
+  ['ERX-CoS-Shaping-Pmt-Type', 4874, 108, 'string'],
+  ['Alc-SLA-Prof-Str', 6527, 13, 'string'],
+  ['Alc-Subscriber-QoS-Override', 6527, 126, 'string'],
   ['WISPr-Bandwidth-Max-Up', 14122, 7, 'integer'],
   ['WISPr-Bandwidth-Max-Down', 14122, 8, 'integer'],
   ['Mikrotik-Rate-Limit', 14988, 8, 'string'],
   ['Mikrotik-Address-List', 14988, 19, 'string'],
 ];
 
-/** RFC 2865 §5, RFC 2868, RFC 2869, RFC 4372; Cisco 9, WISPr 14122, MikroTik 14988. */
+/** RFC 2865 §5, RFC 2868, RFC 2869, RFC 4372; Cisco 9, Huawei 2011, Redback 2352, ERX 4874, Nokia 6527, WISPr 14122, MikroTik 14988. */
 export function smallDictionary(): Dictionary {
   const dictionary = new Dictionary();
   for (const [name, number] of vendors) dictionary.defineVendor({ name, number, format: standardVendorFormat });
@@ -59,6 +77,7 @@ export function smallDictionary(): Dictionary {
   }
   dictionary.defineValue('Service-Type', 'Framed-User', 2);
   dictionary.defineValue('Framed-Protocol', 'PPP', 1);
+  dictionary.defineValue('Service-Action', 'Activate', 1);
   return dictionary;
 }
 

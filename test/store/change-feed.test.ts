@@ -253,6 +253,7 @@ t.test('kinds, and who made a change of a session', async (test) => {
   const heard = await follow(test, database);
   await database.pool.query(`INSERT INTO change_feed (kind, ref, instance) VALUES
     ('account', 1, NULL), ('plan', 2, NULL), ('pool', 3, NULL), ('address', 4, NULL), ('address', 4, NULL),
+    ('enforcement', 9, NULL), ('fuse', 1, NULL),
     ('session', 5, 'one'), ('session', 6, 'two'), ('session', 7, 'one'), ('session', 7, 'two'), ('of-the-future', 8, NULL)`);
   await until(() => heard.changes.length > 0);
   test.same(heard.changes, [
@@ -267,6 +268,8 @@ t.test('kinds, and who made a change of a session', async (test) => {
         { sessionId: 6, own: false },
         { sessionId: 7, own: false },
       ],
+      enforcements: [9],
+      fuseReleased: true,
     },
   ]);
 });

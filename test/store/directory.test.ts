@@ -110,6 +110,7 @@ t.test('loads what the tables say', async (test) => {
     validUntilMs: Date.UTC(2030, 0, 1),
     rateDownBps: 50_000_000,
     rateUpBps: undefined,
+    rateWindows: undefined,
     poolId,
     sessionLimit: 2,
     sessionLimitAction: 'replace',
@@ -191,6 +192,55 @@ t.test('every kind of change arrives', async (test) => {
   await pool.query('UPDATE subscriber SET deleted = true WHERE id = $1', [id]);
   await until(() => directory.subscriber(id) === undefined);
   test.same(directory.subscribersByLogin('alicia'), [], 'deleted with nothing left: gone');
+});
+
+t.test('rates by hour of day and turbo rates arrive, and go', async (test) => {
+  const database = await freshDatabase(test);
+  const { planId, accountId } = await home(database);
+  const { pool } = database;
+  const slow = await addSubscriber(pool, { accountId, turbo_rate_down_bps: 9, turbo_until: '2001-01-01' });
+  const fast = await addSubscriber(pool, { accountId, turbo_rate_down_bps: 99_000_000 });
+  await pool.query(
+    `INSERT INTO plan_rate (plan_id, weekdays, from_minute, until_minute, rate_down_bps)
+     VALUES ($1, '{6,7}', 1320, 360, 1000000), ($1, DEFAULT, 0, 1440, NULL)`,
+    [planId],
+  );
+  const following = await follow(test, database);
+  const { directory, loader } = following;
+  test.match(
+    directory.plan(planId)?.rateWindows,
+    [
+      { weekdays: [6, 7], fromMinute: 1_320, untilMinute: 360, rateDownBps: 1_000_000, rateUpBps: undefined },
+      {
+        weekdays: [1, 2, 3, 4, 5, 6, 7],
+        fromMinute: 0,
+        untilMinute: 1_440,
+        rateDownBps: undefined,
+        rateUpBps: undefined,
+      },
+    ],
+    'loaded',
+  );
+  test.same(directory.turbo(fast), { rateDownBps: 99_000_000, rateUpBps: undefined, untilMs: undefined });
+  test.equal(directory.turbo(slow), undefined, 'one that is over is none');
+
+  const untilMs = Date.UTC(2099, 0, 1);
+  await pool.query('UPDATE subscriber SET turbo_rate_up_bps = 5, turbo_until = $2 WHERE id = $1', [
+    slow,
+    new Date(untilMs),
+  ]);
+  await until(() => directory.turbo(slow) !== undefined);
+  test.same(directory.turbo(slow), { rateDownBps: 9, rateUpBps: 5, untilMs }, 'a change arrives');
+  await pool.query('UPDATE subscriber SET turbo_rate_down_bps = NULL WHERE id = $1', [fast]);
+  await until(() => directory.turbo(fast) === undefined);
+  await pool.query('DELETE FROM plan_rate WHERE from_minute = 0');
+  await until(() => directory.plan(planId)?.rateWindows?.length === 1);
+  test.pass('so does its end');
+
+  await following.feed.stop();
+  await pool.query('UPDATE subscriber SET turbo_rate_down_bps = NULL, turbo_rate_up_bps = NULL');
+  await loader.loadAll();
+  test.equal(directory.turbo(slow), undefined, 'a reload takes away what is gone');
 });
 
 t.test('a deleted subscriber is held while he is online', async (test) => {

@@ -33,7 +33,7 @@ function sweeperAt(
     config: {
       sessions: { suspectIntervals: 2, silenceIntervals: 3, nasSilenceIntervals: 2, sessionKeyDays: 30 },
       addresses: { offerGraceSeconds: 300, quarantineSeconds: 60, reserveSize: 0, outageHorizonHours: HORIZON_HOURS },
-      history: { retentionMonths: 36, partitionsAheadMonths: 2 },
+      history: { retentionMonths: 36, commandRetentionMonths: 12, partitionsAheadMonths: 2 },
       changeFeed: { pollMs: 1000, retentionHours: 24 },
     },
   });
@@ -424,7 +424,7 @@ t.test('a clock that is set back by hours makes no instance look further than it
 
 t.test('months that have rows already get their partitions all the same', async (t) => {
   const { pool } = await freshDatabase(t);
-  const months = { sessionKeyDays: 30, changeFeedHours: 24, historyMonths: 36, partitionsAhead: 6 };
+  const months = { sessionKeyDays: 30, changeFeedHours: 24, historyMonths: 36, commandMonths: 12, partitionsAhead: 6 };
   // Nobody has made partitions for a while, and others went on writing.
   await pool.query(
     `INSERT INTO subscriber_event (at, field) SELECT now() + make_interval(months => i), 'login' FROM generate_series(0, 6) i`,

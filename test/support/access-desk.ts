@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { selectNas } from '../../src/config/source-table.js';
 import { loadPolicy, standardDictionary, type Policy } from '../../src/app/policy.js';
+import { RateClock } from '../../src/domain/effective-rate.js';
 import { decodeGrant, type Grant } from '../../src/domain/grant.js';
 import { Subscriber, type Account, type Plan, type SubscriberFields } from '../../src/domain/subscriber.js';
 import { AccessRequestHandler, type AccessDeps } from '../../src/handlers/access-request.js';
@@ -96,6 +97,7 @@ export class Desk {
         },
         profiles: policy.profiles,
         offerGraceMs: 300_000,
+        rates: new RateClock('Europe/Moscow'),
       },
     );
     this.directory.markCaughtUp(this.nowMs, this.nowMs);

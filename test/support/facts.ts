@@ -37,6 +37,7 @@ export function fact(status: SessionFact['status'], shape: SessionFactShape): Se
     callingStation: null,
     calledStation: null,
     nasPortId: null,
+    nasAddress: '10.0.0.2',
     address: null,
     class: offer === undefined ? null : { subscriberId: subscriber, policyHash: 7, offerId: offer },
     sessionSeconds: null,

@@ -27,7 +27,7 @@ export interface RadclientReply {
   readonly text: string;
 }
 
-export type RadclientCommand = 'auth' | 'acct' | 'status' | 'auto';
+export type RadclientCommand = 'auth' | 'acct' | 'status' | 'auto' | 'coa' | 'disconnect';
 
 /** Asks servers with one secret. */
 export class Radclient {

@@ -237,6 +237,7 @@ function packetsOf(
         delayDeclared: box.declares,
         nasName: box.name,
         nasBox: box.name,
+        nasAddress: null,
         routingDomain: 'default',
         acctSessionId,
         login: shape.loginOf(life.subscriber),

@@ -1,0 +1,81 @@
+/**
+ * What a batch of accounting does to the places where policy is enforced. Enters: the transaction of the batch and the sessions that it touched.
+ * Leaves: enforcements born, due, or ended. Invariants: an enforcement is born with its session and ends with it, in one transaction;
+ * rows of enforcements are locked in the order of their ids, like everywhere, so that nobody meets a deadlock.
+ */
+import type { PoolClient } from 'pg';
+import type { TouchedSession } from '../domain/session-batch.js';
+
+/**
+ * What is there may have gone, and is not known any more; every key under which something may be there is kept. The generation moves on, so that
+ * an answer to a command from before proves nothing.
+ */
+export const SPOIL = `attempted = CASE
+      WHEN applied->>'present' = 'true' AND NOT attempted @> jsonb_build_array(applied) THEN attempted || jsonb_build_array(applied)
+      ELSE attempted END,
+    applied = NULL, evidence = NULL, applied_at = NULL, parked = NULL, generation = generation + 1, due_at = now()`;
+
+/** It is looked at again, whatever its owner is about to write: that was decided before. */
+const DUE = 'due_at = now(), generation = enforcement.generation + 1';
+
+const LOCK = `SELECT e.id FROM enforcement e WHERE e.id IN (
+    SELECT id FROM enforcement WHERE session_id = ANY ($1::bigint[])
+    UNION SELECT p.id FROM unnest($2::text[], $3::bigint[]) AS s (nas_name, subscriber_id)
+      JOIN enforcement p ON p.kind = 'provisioned' AND p.nas_name = s.nas_name AND p.subscriber_id = s.subscriber_id)
+  ORDER BY e.id FOR UPDATE`;
+
+const BEGIN = `WITH live AS (
+    SELECT r.id, r.nas_name, r.subscriber_id, n.place FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS r (id, nas_name, subscriber_id)
+    JOIN nas n ON n.name = r.nas_name WHERE n.place IS NOT NULL),
+  sessions AS (
+    INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
+    SELECT 'session', nas_name, subscriber_id, id FROM live WHERE place = 'session' ORDER BY id
+    ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO UPDATE SET subscriber_id = excluded.subscriber_id, ${DUE})
+  INSERT INTO enforcement (kind, nas_name, subscriber_id)
+  SELECT DISTINCT 'provisioned', nas_name, subscriber_id FROM live WHERE place = 'provisioned' ORDER BY nas_name, subscriber_id
+  ON CONFLICT (nas_name, subscriber_id) WHERE kind = 'provisioned' DO UPDATE SET ${DUE}`;
+
+const OVER = `unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[]) AS r (id, nas_name, subscriber_id, stopped)
+    LEFT JOIN nas n ON n.name = r.nas_name`;
+
+/** Whoever has to be told of the end of a session keeps it until that is done. */
+const END = `WITH over AS (SELECT r.id, r.stopped AND coalesce(n.disconnect_on_stop, false) AS follows FROM ${OVER}),
+  ended AS (DELETE FROM enforcement e USING over o WHERE e.session_id = o.id AND NOT o.follows)
+  UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM over o WHERE e.session_id = o.id AND o.follows`;
+
+const LEAVE = `UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM ${OVER}
+  WHERE e.kind = 'provisioned' AND e.nas_name = r.nas_name AND e.subscriber_id = r.subscriber_id AND n.place = 'provisioned'`;
+
+/** Follows sessions that began, changed or ended in this transaction. */
+export async function followSessions(client: PoolClient, touched: readonly TouchedSession[]): Promise<void> {
+  const live: TouchedSession['session'][] = [];
+  const over: TouchedSession['session'][] = [];
+  for (const { session, storedAs, countersOnly } of touched) {
+    if (session.end !== null && storedAs === 'live') over.push(session);
+    else if (session.end === null && session.subscriberId !== null && (storedAs !== 'live' || !countersOnly))
+      live.push(session);
+  }
+  const all = [...live, ...over];
+  if (all.length === 0) return;
+  const columns = (sessions: typeof all): unknown[][] => [
+    sessions.map((s) => s.id),
+    sessions.map((s) => s.nasName),
+    sessions.map((s) => s.subscriberId),
+  ];
+  await client.query({ name: 'lock-enforcements', text: LOCK, values: columns(all) });
+  if (live.length > 0) await client.query({ name: 'begin-enforcements', text: BEGIN, values: columns(live) });
+  if (over.length === 0) return;
+  const values = [...columns(over), over.map((s) => s.end!.cause === 'stop')];
+  await client.query({ name: 'end-enforcements', text: END, values });
+  await client.query({ name: 'leave-entries', text: LEAVE, values });
+}
+
+/** A NAS that was restarted may have lost every entry of ours: all are looked at again. */
+export async function spoilEntries(client: PoolClient, nasNames: readonly string[]): Promise<void> {
+  if (nasNames.length === 0) return;
+  await client.query(
+    `WITH locked AS (SELECT id FROM enforcement WHERE nas_name = ANY ($1) AND kind = 'provisioned' ORDER BY id FOR UPDATE)
+     UPDATE enforcement e SET ${SPOIL} FROM locked l WHERE e.id = l.id`,
+    [nasNames],
+  );
+}

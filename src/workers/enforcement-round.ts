@@ -1,0 +1,157 @@
+/**
+ * One round: some enforcements looked at, and what follows committed together. Enters: rows, lanes, the fuse. Leaves: runs that may be sent, rows
+ * written. Invariants: an attempt is committed, on the connection that holds the locks, before anything of it is sent; tightening passes the
+ * fuse first, in the same transaction; a row that moved on meanwhile is looked at again.
+ */
+import type { FuseReason, FuseThresholds } from '../domain/fuse.js';
+import type { Tendency } from '../domain/tightening.js';
+import type { Enforcement } from '../store/enforcement-rows.js';
+import { endEnforcements, type EnforcementWrite, writeEnforcements } from '../store/enforcement-writes.js';
+import { passFuse } from '../store/fuse-rows.js';
+import type { NasOwner } from '../store/nas-owner.js';
+import { type Look, type LookContext, lookAt, unchanged } from './enforcement-look.js';
+import type { NasLane } from './nas-lane.js';
+import type { BegunRun } from './run-outcome.js';
+
+export interface RoundDeps {
+  readonly owner: NasOwner;
+  readonly laneOf: (nasName: string) => NasLane | undefined;
+  readonly fuse: FuseThresholds;
+  readonly totalSubscribers: number;
+  readonly contextOf: (row: Enforcement) => LookContext;
+}
+
+/** What became of the rows. */
+export interface RoundResult {
+  /** Their attempts are committed: they may be sent. */
+  readonly begun: readonly BegunRun[];
+  /** They wait for room in their lanes. */
+  readonly waiting: readonly { readonly row: Enforcement; readonly tendency: Tendency }[];
+  /** They moved on meanwhile. */
+  readonly missed: readonly number[];
+  /** Done with. */
+  readonly ended: readonly Enforcement[];
+  /** Their NASes do not know these sessions. */
+  readonly gone: readonly Enforcement[];
+  readonly tripped: Extract<FuseReason, { kind: 'tripped' }> | undefined;
+}
+
+type Send = Extract<Look, { step: 'send' }> & { readonly row: Enforcement; readonly lane: NasLane };
+
+const URGENCY: Readonly<Record<Tendency, number>> = { loosening: 0, neither: 1, tightening: 2 };
+
+/**
+ * Looks at rows and commits what follows.
+ *
+ * @throws the database's error; then nothing of it was committed, or the NASes are no longer ours
+ */
+export async function runRound(rows: readonly Enforcement[], deps: RoundDeps): Promise<RoundResult> {
+  const sends: Send[] = [];
+  const writes: EnforcementWrite[] = [];
+  const ends: Enforcement[] = [];
+  const gone: Enforcement[] = [];
+  for (const row of rows) {
+    const lane = deps.laneOf(row.nasName);
+    if (lane === undefined) continue;
+    const look = lookAt(row, lane.nas, deps.contextOf(row));
+    if (look.step === 'send') sends.push({ ...look, row, lane });
+    else if (look.step === 'write') writes.push(look.write);
+    else if (look.step === 'end') ends.push(row);
+    else if (look.step === 'close-session') gone.push(row);
+  }
+  sends.sort((a, b) => URGENCY[a.intent.tendency] - URGENCY[b.intent.tendency]);
+  const committed = await commit(sends, writes, ends, deps);
+  return { ...committed, ended: ends.filter(({ id }) => committed.endedIds.has(id)), gone };
+}
+
+interface Committed extends Pick<RoundResult, 'begun' | 'waiting' | 'missed' | 'tripped'> {
+  readonly endedIds: ReadonlySet<number>;
+}
+
+async function commit(
+  sends: readonly Send[],
+  writes: readonly EnforcementWrite[],
+  ends: readonly Enforcement[],
+  deps: RoundDeps,
+): Promise<Committed> {
+  if (sends.length + writes.length + ends.length === 0)
+    return { begun: [], waiting: [], missed: [], tripped: undefined, endedIds: new Set() };
+  const asking = [...new Set(sends.filter((one) => one.intent.asksFuse).map((one) => one.row.run.subscriberId))];
+  return await deps.owner.transaction(async (client) => {
+    const answer =
+      asking.length === 0
+        ? { passed: new Set<number>(), tripped: undefined }
+        : await passFuse(client, deps.fuse, deps.totalSubscribers, asking);
+    const sorted = sort(sends, answer.passed);
+    const all = [...writes, ...sorted.writes];
+    const written = await writeEnforcements(client, all, false);
+    const endedIds = await endEnforcements(client, ends);
+    const missed = all.filter(({ id }) => !written.has(id)).map(({ id }) => id);
+    return {
+      begun: sorted.attempts.filter(({ row }) => written.has(row.id)).map(begunOf),
+      waiting: sorted.waiting.map(({ row, intent }) => ({ row, tendency: intent.tendency })),
+      missed: [...missed, ...ends.filter(({ id }) => !endedIds.has(id)).map(({ id }) => id)],
+      tripped: answer.tripped,
+      endedIds,
+    };
+  });
+}
+
+interface Sorted {
+  readonly attempts: Send[];
+  readonly waiting: Send[];
+  readonly writes: EnforcementWrite[];
+}
+
+/** Who may go now, who waits for room, and whom the fuse holds. */
+function sort(sends: readonly Send[], passed: ReadonlySet<number>): Sorted {
+  const sorted: Sorted = { attempts: [], waiting: [], writes: [] };
+  const taken = new Map<NasLane, number>();
+  for (const send of sends) {
+    const { row, lane, intent } = send;
+    const common: EnforcementWrite = {
+      ...unchanged(row),
+      desired: intent.desired.state,
+      known: intent.known,
+      parked: intent.parked,
+      fusePassed: true,
+      goneAtMs: null,
+    };
+    if (intent.asksFuse && !passed.has(row.run.subscriberId)) {
+      addNews(sorted.writes, row, {
+        ...common,
+        state: 'held',
+        attempts: 0,
+        fusePassed: false,
+        dueAtMs: intent.desired.recheckAtMs,
+      });
+      continue;
+    }
+    const used = taken.get(lane) ?? 0;
+    if (lane.roomFor(intent.tendency) > used) {
+      taken.set(lane, used + 1);
+      sorted.attempts.push(send);
+      sorted.writes.push({
+        ...common,
+        isAttempt: true,
+        known: send.plan.tried,
+        mayBePresent: true,
+        state: 'pending',
+        dueAtMs: null,
+      });
+    } else {
+      sorted.waiting.push(send);
+      // Its lane remembers it; the clock need not. Whoever takes the NAS over looks at everything anyway.
+      addNews(sorted.writes, row, { ...common, state: 'pending', dueAtMs: null });
+    }
+  }
+  return sorted;
+}
+
+function addNews(writes: EnforcementWrite[], row: Enforcement, write: EnforcementWrite): void {
+  if (JSON.stringify(write) !== JSON.stringify(unchanged(row))) writes.push(write);
+}
+
+function begunOf({ row, lane, plan, intent }: Send): BegunRun {
+  return { row, generation: row.generation + 1, nas: lane.nas, plan, intent };
+}
