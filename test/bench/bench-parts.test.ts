@@ -70,6 +70,7 @@ function round(perSecond: number, lost = 0, lagSeconds = 0): Round {
     wrong: 0,
     strays: 0,
     seconds: 1,
+    answeredInTime: 100,
     p50Us: 1000,
     p90Us: 2000,
     p99Us: 3000,

@@ -57,7 +57,7 @@ export async function measure(
   const answers = Math.max(1, result.answered);
   return {
     result,
-    perSecond: result.seconds > 0 ? result.answered / result.seconds : 0,
+    perSecond: result.seconds > 0 ? result.answeredInTime / result.seconds : 0,
     sideCpuUs: (sideCpu / answers) * 1e6,
     postgresCpuUs: (postgresCpu / answers) * 1e6,
     residentOctets: await residentOctets(side.pid),
