@@ -18,10 +18,13 @@ import {
   type PolicyFolders,
   standardDictionary,
 } from './app/policy.js';
+import { needRestart } from './app/restart-settings.js';
 import { StatusSide } from './app/status-side.js';
-import type { Endpoint } from './config/endpoint.js';
+import { TraceSide } from './app/trace-side.js';
+import { Supervision } from './app/supervision.js';
+import { SpoolTurns, turningParts } from './app/turning-parts.js';
+import { formatEndpoint, type Endpoint } from './config/endpoint.js';
 import { ConfigError } from './config/problem.js';
-import { SecretValue } from './config/secret-value.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
@@ -45,15 +48,19 @@ import { Directory } from './store/directory.js';
 const DRAIN_MS = 5_000;
 /** Pause between attempts to reach the database at the start, ms. */
 const DATABASE_RETRY_MS = 1_000;
+/** Logins wait so long in an inherited socket for the subscribers to be loaded, ms: three tries of a usual NAS. */
+const HELD_BACK_MS = 10_000;
 
 export interface ServerOptions extends PolicyFolders {
   /** Where log lines go; standard output by default. */
   readonly log?: Logger;
   /** Whether the first start prints what a newcomer can try; default true. */
   readonly isNewcomerGreeted?: boolean;
+  /** Who started the process; default nobody. */
+  readonly supervision?: Supervision;
 }
 
-/** Starts everything. @throws ConfigError, ListenError, SpoolLockedError, TwinInstanceError, SchemaError, EmbeddedPostgresError */
+/** Starts everything. @throws ConfigError, ListenError, InheritedSocketError, SpoolLockedError, TwinInstanceError, SchemaError, EmbeddedPostgresError */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const log = options.log ?? pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const server = new Server(options, log);
@@ -69,11 +76,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 export class Server {
   readonly #folders: ServerOptions;
   readonly #log: Logger;
+  readonly #supervision: Supervision;
   readonly #dictionary = standardDictionary();
   readonly #directory = new Directory();
   readonly #notes = new LiveSessionNotes(this.#directory, (nasName) => this.#rulesOf(nasName));
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
+  readonly #trace: TraceSide;
   #policy: Policy | undefined;
   #spool: Spool | undefined;
   #radius: RadiusServer | undefined;
@@ -91,6 +100,9 @@ export class Server {
   constructor(folders: ServerOptions, log: Logger) {
     this.#folders = folders;
     this.#log = log;
+    const [dictionary, directory] = [this.#dictionary, this.#directory];
+    this.#trace = new TraceSide({ dictionary, directory, policy: () => this.#policy!, log });
+    this.#supervision = folders.supervision ?? Supervision.none();
   }
 
   async start(): Promise<void> {
@@ -115,15 +127,17 @@ export class Server {
       onFact: this.#notes.note,
     });
     this.#radius = await this.#listen(policy);
+    await this.#trace.open(this.#folders.dataDir, classCookie);
     this.#status = await this.#serveStatus();
     this.#log.info(
       {
-        auth: config.radius.auth.map(endpointText),
-        accounting: config.radius.accounting.map(endpointText),
-        status: endpointText(config.status.listen),
+        auth: config.radius.auth.map(formatEndpoint),
+        accounting: config.radius.accounting.map(formatEndpoint),
+        status: formatEndpoint(config.status.listen),
       },
       'listening; accounting is recorded from now on',
     );
+    this.#supervise(spool);
     await this.#reachDatabase(policy, spool, classCookie);
     if (loaded.createdSecrets.length > 0) this.#log.info({ files: loaded.createdSecrets }, 'made secrets');
     if (loaded.createdSecrets.length > 0 && this.#folders.isNewcomerGreeted !== false)
@@ -131,7 +145,14 @@ export class Server {
   }
 
   /** Reads the files again. A wrong configuration is refused and logged; the old one stays. @returns whether it was taken */
-  async reload(): Promise<boolean> {
+  reload(): Promise<boolean> {
+    return this.#supervision.reloading(
+      () => this.#reload(),
+      () => this.#summary(),
+    );
+  }
+
+  async #reload(): Promise<boolean> {
     const old = this.#policy;
     if (old === undefined) return false;
     try {
@@ -155,13 +176,44 @@ export class Server {
   /** Drains: requests in hand are answered, what is acknowledged is on disk, then everything ends in order. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#supervision.stopping();
     this.#access?.drain();
     await this.#radius?.stop(DRAIN_MS);
     await this.#reaching;
     await this.#database?.stop();
+    await this.#trace.close();
     await this.#spool?.close();
     await this.#status?.stop();
+    await this.#supervision.close();
     this.#log.info('stopped');
+  }
+
+  /** Reports that we listen, and lets logins in that wait in inherited sockets, at the latest when they would be given up anyway. */
+  #supervise(spool: Spool): void {
+    this.#supervision.tellLeftOver(this.#log);
+    const spoolTurns = new SpoolTurns(spool);
+    this.#supervision.listening(
+      this.#log,
+      () => this.#summary(),
+      () => turningParts(this.#policy!.config, spool, spoolTurns, this.#database),
+    );
+    delay(HELD_BACK_MS, undefined, { signal: this.#stopping.signal, ref: false })
+      .then(() => this.#radius?.openHeldBack())
+      .catch((error: unknown) => this.#heldBackFailed(error));
+  }
+
+  #heldBackFailed(error: unknown): void {
+    if (!this.#stopping.signal.aborted) this.#fail(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** One line for `systemctl status`. */
+  #summary(): string {
+    const { ready, problems } = this.#health();
+    const state = ready ? 'answering' : 'accounting is recorded, nobody can log in yet';
+    const { subscriberCount, sessions } = this.#directory;
+    return [`${state}; ${String(subscriberCount)} subscribers, ${String(sessions.size)} sessions`, ...problems].join(
+      '; ',
+    );
   }
 
   async #openSpool({ config }: Policy): Promise<Spool> {
@@ -179,13 +231,11 @@ export class Server {
 
   async #listen({ config }: Policy): Promise<RadiusServer> {
     const { radius } = config;
-    const listen = (endpoint: Endpoint): ListenOptions => ({
-      socketAddress: { address: endpoint.address, port: endpoint.port, family: endpoint.family === 'ipv6' ? 6 : 4 },
-      receiveBufferOctets: radius.receiveBufferBytes,
-    });
+    const listen = (endpoint: Endpoint): ListenOptions => this.#supervision.listen(endpoint, radius.receiveBufferBytes);
     const server = new RadiusServer({
       auth: radius.auth.map(listen),
       accounting: radius.accounting.map(listen),
+      holdBackInheritedAuth: true,
       sources: { lookup: (address) => this.#policy!.sources.lookup(address) },
       handler: (request) => this.#handle(request),
       onDrop: (reason, group, sourceAddress, hint) =>
@@ -198,6 +248,7 @@ export class Server {
       rejectJitterMs: radius.rejectJitterMs,
       maxHeldRejects: radius.maxDelayedRejects,
       maxInHand: radius.maxPendingRequests,
+      watch: this.#trace.watch,
     });
     await server.start();
     return server;
@@ -229,6 +280,7 @@ export class Server {
       }),
       health: () => this.#health(),
       database: () => this.#database?.page,
+      descriptor: this.#supervision.descriptorOf('tcp', this.#policy!.config.status.listen),
       log: this.#log,
     });
   }
@@ -285,11 +337,14 @@ export class Server {
         }),
         classCookie,
         attempts: side.attempts,
+        watch: this.#trace.watch,
         nowMs: Date.now,
         onError: (error) => this.#log.error({ err: error }, 'an Access-Request could not be handled'),
       },
       this.#accessSettings(this.#policy!),
     );
+    await this.#radius?.openHeldBack();
+    this.#supervision.status(this.#summary());
     // Others wait for this line, so it is written whatever the level is.
     const said = this.#log.child({}, { level: 'info' });
     said.info({ subscribers: this.#directory.subscriberCount, instance: config.server.instance }, 'ready');
@@ -356,36 +411,4 @@ function requestLine({ packet, sourceAddress, sourcePort }: AdmittedRequest, nas
     acctSessionId: packet.text(Attribute.acctSessionId),
     acctStatusType: packet.uint32(Attribute.acctStatusType),
   };
-}
-
-function endpointText(endpoint: Endpoint): string {
-  return endpoint.family === 'ipv6' ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`;
-}
-
-/** Settings that only a start reads. */
-function needRestart(before: Policy, after: Policy): string[] {
-  const sections = [
-    'server',
-    'database',
-    'radius',
-    'spool',
-    'status',
-    'addresses',
-    'sessions',
-    'applier',
-    'changeFeed',
-    'history',
-    'accessAttempts',
-  ] as const;
-  return sections.filter((section) => !isSame(before.config[section], after.config[section]));
-}
-
-/** Of two parts of a configuration; secrets look alike in every other way of comparing. */
-function isSame(one: unknown, other: unknown): boolean {
-  if (one instanceof SecretValue || other instanceof SecretValue)
-    return one instanceof SecretValue && other instanceof SecretValue && one.equals(other);
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return one === other;
-  const entries = Object.entries(one);
-  const others = new Map(Object.entries(other));
-  return entries.length === others.size && entries.every(([key, value]) => isSame(value, others.get(key)));
 }

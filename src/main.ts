@@ -6,12 +6,23 @@
  */
 import { userInfo } from 'node:os';
 import type { StartServer } from './cli/command-context.js';
+import { CommandError } from './cli/command-error.js';
 import { runCommand } from './cli/program.js';
 
 // Loaded only by `serve`: every other command starts without the server's weight.
 const startServer: StartServer = async (options) => {
-  const { startServer: start } = await import('./app.js');
-  return await start(options);
+  const [{ Supervision }, { InheritedSocketError }] = await Promise.all([
+    import('./app/supervision.js'),
+    import('./app/inherited-sockets.js'),
+  ]);
+  try {
+    // Before the weight, because the process is small here: what it starts now costs least.
+    const supervision = Supervision.take(process.env, process.pid);
+    const { startServer: start } = await import('./app.js');
+    return await start({ ...options, supervision });
+  } catch (error) {
+    throw error instanceof InheritedSocketError ? new CommandError(error.message) : error;
+  }
 };
 
 function brokenPipeIsTheEnd(error: Error): void {

@@ -80,6 +80,7 @@ export class DatabaseSide {
   #page: PageDatabase | undefined;
   /** Said once per outage. */
   #feedBroken = false;
+  #feedTurnedAtMs = performance.now();
 
   /**
    * Reaches the database and starts everything.
@@ -154,7 +155,11 @@ export class DatabaseSide {
       sink: {
         reload: async (reason) => {
           log.info({ reason }, 'loading all subscribers');
-          await loader.loadAll(loadProgress(log));
+          const tell = loadProgress(log);
+          await loader.loadAll((progress) => {
+            this.#feedTurnedAtMs = performance.now();
+            tell(progress);
+          });
           log.info({ subscribers: directory.subscriberCount }, 'all subscribers are loaded');
         },
         apply: async (changes) => {
@@ -190,6 +195,11 @@ export class DatabaseSide {
     this.#loops = this.#makeLoops();
   }
 
+  /** When the change feed last had an answer, good or bad, or a slice of subscribers; monotonic ms. */
+  get feedTurnedAtMs(): number {
+    return this.#feedTurnedAtMs;
+  }
+
   /** The status page's own connections; undefined until everything runs. */
   get page(): PageDatabase | undefined {
     return this.#page;
@@ -201,6 +211,7 @@ export class DatabaseSide {
   }
 
   #feedFailed(error: unknown): void {
+    this.#feedTurnedAtMs = performance.now();
     this.#deps.log[this.#feedBroken ? 'debug' : 'error'](
       { err: error },
       'PostgreSQL does not answer: logins go on from memory, changes are seen when it is back',
@@ -209,6 +220,7 @@ export class DatabaseSide {
   }
 
   #feedWorks(): void {
+    this.#feedTurnedAtMs = performance.now();
     if (this.#feedBroken) this.#deps.log.info('PostgreSQL answers again: changes are seen');
     this.#feedBroken = false;
   }

@@ -33,6 +33,8 @@ export interface StatusSideDeps {
   readonly health: () => Health;
   /** The page's database; undefined until it was reached. */
   readonly database: () => PageDatabase | undefined;
+  /** A listening socket that a supervisor holds for us. */
+  readonly descriptor: number | undefined;
   readonly log: Logger;
 }
 
@@ -48,7 +50,8 @@ export class StatusSide {
       registry: metricsRegistry(deps.measures),
       rules: () => {
         const { status } = deps.policy().config;
-        return { onLoopback: isLoopback(status.listen), hostNames: status.hostNames, users: status.users };
+        const { hostNames, users, metricsOpen } = status;
+        return { onLoopback: isLoopback(status.listen), hostNames, users, metricsOpen };
       },
       checkPassword: passwordCheck(),
       pages: {
@@ -68,8 +71,7 @@ export class StatusSide {
         nowMs: Date.now,
       },
     });
-    const { listen } = deps.policy().config.status;
-    await openStatusServer(app, listen.address, listen.port);
+    await openStatusServer(app, deps.policy().config.status.listen, deps.descriptor);
     const take = (): void => lastHour.take(Date.now(), readingOf(totalsOf(deps.measures)));
     take();
     return new StatusSide(app, setInterval(take, SAMPLE_INTERVAL_MS).unref());

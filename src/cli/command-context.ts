@@ -124,6 +124,12 @@ export class CommandContext {
     return (await this.databaseOpened).pool;
   }
 
+  /** The URL of that database. Holds the password: not for logs, output or arguments. */
+  async databaseUrl(): Promise<string> {
+    this.databaseOpened ??= openCommandDatabase(this);
+    return (await this.databaseOpened).url;
+  }
+
   /** Width to draw tables for. */
   get columns(): number {
     return terminalColumns(this.io);

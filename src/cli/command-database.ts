@@ -11,6 +11,8 @@ import { CommandError } from './command-error.js';
 /** A pool, and how to leave it. */
 export interface CommandDatabase {
   readonly pool: Pool;
+  /** For a connection of its own, as COPY needs. Holds the password: not for logs. */
+  readonly url: string;
   close(): Promise<void>;
 }
 
@@ -21,8 +23,8 @@ export interface DatabaseOptions {
   remark(text: string): void;
 }
 
-/** One for the work and one to spare, so that a command never waits for itself. */
-const connections = 2;
+/** Two for the lanes of an import and one to spare, so that a command never waits for itself. */
+const connections = 3;
 
 /** Imports and pools of a million addresses run in slices; one slice on a loaded machine is far from this, ms. */
 const statementTimeoutMs = 300_000;
@@ -42,7 +44,7 @@ export async function openCommandDatabase(options: DatabaseOptions): Promise<Com
   if (given !== undefined) {
     const pool = await poolOn(given, settings);
     try {
-      if (await schemaIsThere(pool)) return { pool, close: () => pool.end() };
+      if (await schemaIsThere(pool)) return { pool, url: given, close: () => pool.end() };
     } catch (error) {
       await pool.end();
       throw error;
@@ -74,7 +76,7 @@ async function openRunning(options: DatabaseOptions, settings: ServerFile): Prom
   if (url === undefined) return undefined;
   const pool = await poolOn(url, settings);
   try {
-    if (await schemaIsThere(pool)) return { pool, close: () => pool.end() };
+    if (await schemaIsThere(pool)) return { pool, url, close: () => pool.end() };
   } catch {
     // A lock file of a server that is gone, or a stranger on its port: the careful way finds out and says so.
   }
@@ -95,6 +97,7 @@ async function startForThisCommand(options: DatabaseOptions, settings: ServerFil
     const pool = await poolOn(server.url, settings);
     return {
       pool,
+      url: server.url,
       close: async () => {
         await pool.end();
         await server.stop();

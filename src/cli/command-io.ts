@@ -85,22 +85,34 @@ export function toJson(value: unknown, indent = 2): string {
   );
 }
 
-/** Progress that repaints one line on a terminal and is silent elsewhere, except for its last word. */
+/** How often progress is repainted on a terminal, ms. */
+const REPAINT_EVERY_MS = 100;
+
+/** How often a line of progress goes to a file or a journal, ms: short commands say nothing there. */
+const LINE_EVERY_MS = 10_000;
+
+/** Progress: one line that is repainted on a terminal, a line now and then elsewhere. */
 export class Progress {
-  private lastMs = -Infinity;
+  private lastMs: number;
   private shown = false;
 
-  constructor(private readonly io: CommandIo) {}
+  constructor(private readonly io: CommandIo) {
+    this.lastMs = io.stderr.isTTY === true ? -Infinity : io.nowMs();
+  }
 
-  /** @param text the state now; repainted at most ten times a second */
+  /** @param text the state now */
   update(text: string): void {
-    if (this.io.stderr.isTTY !== true) return;
+    const { stderr } = this.io;
     const nowMs = this.io.nowMs();
-    if (nowMs - this.lastMs < 100) return;
+    if (nowMs - this.lastMs < (stderr.isTTY === true ? REPAINT_EVERY_MS : LINE_EVERY_MS)) return;
     this.lastMs = nowMs;
+    if (stderr.isTTY !== true) {
+      stderr.write(`${printable(text)}\n`);
+      return;
+    }
     this.shown = true;
     // CR and "erase to the end of the line": the text itself is ours, made of numbers.
-    this.io.stderr.write(`\r\u001b[K${printable(text)}`);
+    stderr.write(`\r\u001b[K${printable(text)}`);
   }
 
   /** Takes the line away. */

@@ -81,7 +81,7 @@ export async function foreseen(error: unknown): Promise<CommandError | undefined
 
 /** Classes whose message already is one line with problem and remedy. Their modules are heavy, and loaded only here. */
 async function isTypedRefusal(error: unknown): Promise<boolean> {
-  const [migrate, instances, listener, folderLock, recovery, dictionaryFile, status] = await Promise.all([
+  const [migrate, instances, listener, folderLock, recovery, dictionaryFile, status, backup] = await Promise.all([
     import('../store/migrate.js'),
     import('../store/instances.js'),
     import('../radius/listener.js'),
@@ -89,6 +89,7 @@ async function isTypedRefusal(error: unknown): Promise<boolean> {
     import('../spool/recovery.js'),
     import('../radius/dictionary-file.js'),
     import('../status/server.js'),
+    import('../store/backup-manifest.js'),
   ]);
   return [
     migrate.SchemaError,
@@ -99,6 +100,7 @@ async function isTypedRefusal(error: unknown): Promise<boolean> {
     recovery.SpoolVersionError,
     dictionaryFile.DictionaryError,
     status.StatusListenError,
+    backup.BackupError,
   ].some((known) => error instanceof known);
 }
 

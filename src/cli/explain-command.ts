@@ -18,6 +18,11 @@ export function registerExplainCommand(program: Command, context: CommandContext
       'as that NAS would hear it (default: the NAS of its session, its binding, or the first one)',
     )
     .option('--mac <mac>', 'as if that device asked (default: its own)')
+    .option(
+      '--if <key=value,…>',
+      'as if the rows said so: deleted redirect own_disabled admin_blocked account_blocked associate_pppoe_mac associate_vpn_ip plan',
+      (text: string, before: string[] = []) => [...before, text],
+    )
     .action(async (login: string, options: ExplainOptions) => {
       const { explainSubscriber } = await import('./explain.js');
       await explainSubscriber(context, login, options);

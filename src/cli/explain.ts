@@ -11,6 +11,7 @@ import { sessionTimeoutSeconds } from '../handlers/access-reply.js';
 import { expectedAccess, ownRequester } from '../handlers/expected-access.js';
 import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
 import type { Directory } from '../store/directory.js';
+import { listPlans } from '../store/catalogue.js';
 import { countFreeAddresses, loadDirectoryAround } from '../store/explain-rows.js';
 import { listLiveSessions } from '../store/session-queries.js';
 import { listAttempts, listEvents, listPeriods } from '../store/subscriber-queries.js';
@@ -23,6 +24,7 @@ import { flagsOf } from '../store/subscriber-flags.js';
 import { sentenceOf } from './explain-sentence.js';
 import { presentExplanation } from './explain-view.js';
 import type { AddressExplanation, AnswerAttribute, Explanation, StateExplanation } from './explanation.js';
+import { assumeInDirectory, assumeRow, describeAssumptions, parseAssumptions } from './explain-assumptions.js';
 import { pickSubscriber } from './subscriber-pick.js';
 import { stateOf } from './subscriber-show.js';
 import { unknownName } from './unknown-name.js';
@@ -31,6 +33,8 @@ import { unknownName } from './unknown-name.js';
 export interface ExplainOptions {
   readonly nas?: string;
   readonly mac?: string;
+  /** Assumptions, `key=value[,key=value…]` each. */
+  readonly if?: readonly string[];
 }
 
 /** Rows of the past that are told. */
@@ -54,9 +58,12 @@ export async function explainSubscriber(
 }
 
 async function explain(context: CommandContext, login: string, options: ExplainOptions): Promise<Explanation> {
+  const assumptions = parseAssumptions(options.if ?? []);
+  const isAssuming = Object.keys(assumptions).length > 0;
   const config = await context.config();
   const pool = await context.pool();
-  const row = await pickSubscriber(pool, login, { among: 'any' });
+  const actual = await pickSubscriber(pool, login, { among: 'any' });
+  const row = isAssuming ? assumeRow(actual, assumptions, await listPlans(pool)) : actual;
   const asked = options.mac === undefined ? undefined : parseMac('--mac', options.mac);
   const sessions = await listLiveSessions(pool, { subscriberId: row.id }, 0, mostSessions);
   const attempts = await listAttempts(pool, { login: row.login, mac: row.mac }, shownAttempts);
@@ -64,6 +71,7 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const profile = compileAllProfiles(config).get(nas.profile);
   if (profile === undefined) throw new CommandError(`the NAS ${nas.name} has no profile`, 'run: sluice check-config');
   const directory = await loadDirectoryAround(pool, row.id, asked ?? null);
+  if (isAssuming) assumeInDirectory(directory, row);
   const session = sessions.find((one) => one.nas_name === nas.name);
   const requester = ownRequester(nas, {
     mac: asked ?? session?.mac ?? row.mac ?? undefined,
@@ -85,17 +93,18 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const events = await listEvents(pool, row.id, row.account_id, shownEvents);
   const address = decision.answer === 'accept' ? await addressOf(context, directory, decision, row.id) : null;
   const states = statesOf(directory, row, nas, profile, requester, address);
-  const flags = flagsOf(row, events);
+  const flags = flagsOf(row, events, actual);
   const [period] = await listPeriods(pool, row.id, 1);
   return {
     subscriber: row,
+    assumed: isAssuming ? assumptions : null,
     state: stateOf(row, nowMs),
     nas: nas.name,
     profile: nas.profile,
     answer: decision.answer,
     reason: decision.answer === 'reject' ? decision.reason : null,
     answer_state: decision.answer === 'accept' ? decision.state : null,
-    sentence: sentenceOf({ row, nas, decision, address, flags }),
+    sentence: `${isAssuming ? `if ${describeAssumptions(assumptions)}: ` : ''}${sentenceOf({ row, nas, decision, address, flags })}`,
     address,
     attributes:
       decision.answer === 'accept'

@@ -11,6 +11,7 @@ import type { ExplainedAttribute } from '../nas/profile.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
+import type { Assumptions } from './explain-assumptions.js';
 
 /** An attribute of the answer. */
 export type AnswerAttribute = Omit<ExplainedAttribute, 'tag' | 'because' | 'value'> & {
@@ -38,7 +39,10 @@ export interface AddressExplanation {
 
 /** Everything that `explain` tells. */
 export interface Explanation {
+  /** As assumed by `--if`. */
   readonly subscriber: SubscriberRow;
+  /** What `--if` said, or null. */
+  readonly assumed: Assumptions | null;
   readonly state: PolicyState;
   readonly nas: string;
   readonly profile: string;

@@ -71,7 +71,7 @@ export async function readPassword(
     context.remark('warning: everybody on this machine can see --password in the process list; use --password-stdin');
     return options.password;
   }
-  if (options.passwordStdin === true) return await firstLine(context.io);
+  if (options.passwordStdin === true) return await readPasswordLine(context.io);
   if (!ask) return undefined;
   if (context.io.stdin.isTTY !== true) {
     throw new CommandError(
@@ -86,14 +86,23 @@ export async function readPassword(
 }
 
 /** The first line of standard input, without its end. */
-async function firstLine(io: CommandIo): Promise<string> {
+export async function readPasswordLine(io: CommandIo): Promise<string> {
+  const [line = ''] = await readInputLines(io, 1);
+  return line;
+}
+
+/** The first lines of standard input, without their ends; fewer when there are no more. What follows is not read. */
+export async function readInputLines(io: CommandIo, lines: number): Promise<string[]> {
   const decoder = new StringDecoder('utf8');
   let text = '';
   for await (const chunk of io.stdin) {
     text += typeof chunk === 'string' ? chunk : decoder.write(chunk as Buffer);
-    if (text.includes('\n') || text.length > longestInputOctets) break;
+    if (text.split('\n').length > lines || text.length > lines * longestInputOctets) break;
   }
-  return (text.split('\n', 1)[0] ?? '').replace(/\r$/u, '');
+  return text
+    .split('\n')
+    .slice(0, lines)
+    .map((line) => line.replace(/\r$/u, ''));
 }
 
 const enter = new Set(['\r', '\n']);

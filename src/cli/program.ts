@@ -3,7 +3,7 @@
  *
  * Enters: arguments (without the program's own name), streams, environment. Leaves: an exit code, after everything that was
  * opened is closed. Invariant: 0 done, 1 refused or failed with a reason on standard error, 2 a command line that makes no
- * sense; an expected failure shows no stack trace.
+ * sense, 3 no answer (`radtest`); an expected failure shows no stack trace.
  */
 import { Command, CommanderError, Option } from 'commander';
 import { CommandContext } from './command-context.js';
@@ -23,6 +23,7 @@ import { registerServeCommands } from './serve-commands.js';
 import { registerSessionCommands } from './session-commands.js';
 import { registerSetAsideCommands } from './set-aside-commands.js';
 import { registerSubscriberCommands } from './subscriber-commands.js';
+import { registerToolCommands } from './tool-commands.js';
 
 /** What the process gives to a command besides its arguments. */
 export interface ProgramParts {
@@ -88,6 +89,7 @@ export function buildProgram(context: CommandContext): Command {
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);
+  registerToolCommands(program, context);
   return program;
 }
 

@@ -20,8 +20,10 @@ import type { CsvLine } from './csv-lines.js';
 import { count } from './display.js';
 import { meaningOfDatabaseError } from './error-report.js';
 import { CellReader } from './import-cells.js';
+import { ImportLanes } from './import-lanes.js';
 import { SealingPasswords, noPasswords } from './import-passwords.js';
 import { printable } from './printable.js';
+import { SeenLines } from './seen-lines.js';
 
 /** The options of `subscriber import`, as typed. */
 export interface ImportOptions {
@@ -33,7 +35,10 @@ export interface ImportOptions {
 /** Rows of one batch: some 200 ms of work for the database, a few megabytes of parameters. */
 const batchRows = 5_000;
 
-/** Lines of one file: the logins seen are kept to find repeated ones, some 100 octets each. */
+/** Batches written at once: the database works on one while values of another are compared, sealed and sent. */
+const laneCount = 2;
+
+/** Lines of one file: of the logins and addresses seen some 20 octets each are kept, to find repeated ones. */
 const mostLines = 10_000_000;
 
 /** Errors that are printed; the rest is counted. */
@@ -63,8 +68,10 @@ export async function importSubscribers(context: CommandContext, file: string, o
 class ImportRun {
   private readonly totals = { added: 0, changed: 0, unchanged: 0, errors: 0, lines: 0 };
   private readonly errors: LineError[] = [];
-  private readonly loginLines = new Map<string, number>();
-  private readonly addressLines = new Map<string, number>();
+  private readonly loginLines = new SeenLines();
+  private readonly addressLines = new SeenLines();
+  /** Rows whose static address somebody has who may leave it later in the file; undefined once they have had their turn. */
+  private waiting: ImportRow[] | undefined = [];
   private readonly progress: Progress;
   private readonly startedMs: number;
   private taken: 'yes' | 'dry-run' | 'refused' = 'yes';
@@ -110,12 +117,12 @@ class ImportRun {
     };
     const asOne = this.options.dryRun === true || this.options.stopOnError === true;
     try {
-      if (!asOne) await this.pump(reader, lines, batchImporter(pool, settings));
+      if (!asOne) await this.pump(reader, lines, batchImporter(pool, settings), laneCount);
       else {
         await importAsOne(
           pool,
           settings,
-          (write) => this.pump(reader, lines, write),
+          (write) => this.pump(reader, lines, write, 1),
           () => this.options.dryRun !== true && this.totals.errors === 0,
         );
       }
@@ -126,35 +133,37 @@ class ImportRun {
     else if (asOne && this.totals.errors > 0) this.taken = 'refused';
   }
 
-  /** Reads the next batch while the database writes the one before. */
+  /** Reads on while the database writes. Rows that want an address of somebody who may yet leave it come last, together. */
   private async pump(
     reader: CellReader,
     lines: AsyncIterable<readonly CsvLine[]>,
     write: (rows: readonly ImportRow[]) => Promise<ImportOutcome>,
+    laneCount: number,
   ): Promise<void> {
-    let writing: Promise<void> = Promise.resolve();
-    let batch: ImportRow[] = [];
-    const send = async () => {
-      await writing;
-      const rows = batch;
-      batch = [];
-      writing = write(rows).then((outcome) => {
-        this.count(outcome);
-      });
-      // Heard here too, so that a failure while lines are still being read is not an unhandled one.
-      writing.catch(() => undefined);
-    };
+    const lanes = new ImportLanes({
+      lanes: laneCount,
+      batchRows,
+      write,
+      onWritten: (outcome, rows) => {
+        this.count(outcome, rows);
+      },
+    });
     try {
       for await (const some of lines) {
         for (const item of some) {
           const row = this.accept(reader, item);
-          if (row !== undefined && batch.push(row) >= batchRows) await send();
+          const sent = row && lanes.add(row);
+          if (sent !== undefined) await sent;
         }
       }
-      if (batch.length > 0) await send();
+      await lanes.end();
     } finally {
-      await writing;
+      await lanes.settled();
     }
+    const { waiting } = this;
+    this.waiting = undefined;
+    if (waiting === undefined || waiting.length === 0) return;
+    this.count(await write(waiting.sort((one, other) => one.line - other.line)), []);
   }
 
   private accept(reader: CellReader, item: CsvLine): ImportRow | undefined {
@@ -165,17 +174,15 @@ class ImportRun {
     const result = reader.read(item.cells, item.line);
     if (!result.ok) return this.refuse(item.line, null, result.problem);
     const { row } = result;
-    const earlier = this.loginLines.get(row.login);
+    const earlier = this.loginLines.note(row.login, row.line);
     if (earlier !== undefined) {
       return this.refuse(row.line, row.login, `has the login '${row.login}', which line ${String(earlier)} has too`);
     }
-    this.loginLines.set(row.login, row.line);
     const address = row.values.get('static_address');
     if (typeof address === 'string') {
-      const other = this.addressLines.get(address);
+      const other = this.addressLines.note(address, row.line);
       if (other !== undefined)
         return this.refuse(row.line, row.login, `has the address ${address}, which line ${String(other)} has too`);
-      this.addressLines.set(address, row.line);
     }
     const unreadable = this.unreadablePassword(row);
     return unreadable === undefined ? row : this.refuse(row.line, row.login, unreadable);
@@ -195,13 +202,22 @@ class ImportRun {
     return undefined;
   }
 
-  private count(outcome: ImportOutcome): void {
+  private count(outcome: ImportOutcome, rows: readonly ImportRow[]): void {
     this.totals.added += outcome.added;
     this.totals.changed += outcome.changed;
     this.totals.unchanged += outcome.unchanged;
-    for (const fault of outcome.faults) this.refuse(fault.line, fault.login, describeFault(fault));
+    const { waiting } = this;
+    for (const fault of outcome.faults) {
+      const mayWait = waiting !== undefined && waiting.length < batchRows && isAboutAddress(fault);
+      const row = mayWait ? rows.find((one) => one.line === fault.line) : undefined;
+      if (row === undefined) this.refuse(fault.line, fault.login, describeFault(fault));
+      else waiting?.push(row);
+    }
+    const { added, changed, errors, lines } = this.totals;
+    const seconds = Math.max(0.001, (this.context.io.nowMs() - this.startedMs) / 1000);
     this.progress.update(
-      `${String(this.totals.lines)} lines: ${String(this.totals.added)} added, ${String(this.totals.changed)} changed, ${count(this.totals.errors, 'error')}`,
+      `${String(lines)} lines: ${String(added)} added, ${String(changed)} changed, ${count(errors, 'error')}, ` +
+        `${String(Math.round(lines / seconds))} lines/s`,
     );
   }
 
@@ -256,6 +272,13 @@ async function* withFirst(
 ): AsyncGenerator<readonly CsvLine[]> {
   yield first;
   yield* rest;
+}
+
+/** Whether a row was refused for a static address that another row had at that moment. */
+function isAboutAddress(fault: ImportFault): boolean {
+  return 'refused' in fault
+    ? fault.refused.constraint === 'subscriber_static_address_unique'
+    : fault.fault.kind === 'address-taken';
 }
 
 /** What is wrong with a row that was not written. */

@@ -20,6 +20,8 @@ import { readProfiles } from './profile-files.js';
 import { validate } from './schema-problems.js';
 import { createMissingSecrets, readKey } from './secret-files.js';
 import { SecretValue } from './secret-value.js';
+import type { StatusUser } from './status-user.js';
+import { readStatusUsers } from './status-users-file.js';
 import { serverSchema } from './server-schema.js';
 import type { ServerFile } from './server-schema.js';
 
@@ -116,24 +118,30 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
     key: `${section}.${key}`,
   });
   const settings = camelKeys(result.value);
-  checkServer(context, result.value, placeOf, opened.outcome === 'read' ? opened.mode : 0);
+  const { usersFile, ...status } = settings.status;
+  const moreUsers = await readStatusUsers(context, usersFile, placeOf('status', 'users_file'));
+  const users = [...status.users, ...(moreUsers ?? [])];
+  checkServer(context, result.value, users, placeOf, opened.outcome === 'read' ? opened.mode : 0);
   const { classKeyFile, passwordKeyFile, ...radius } = settings.radius;
   const classKey = await readKey(context, classKeyFile, placeOf('radius', 'class_key_file'));
   const passwordKey = await readKey(context, passwordKeyFile, placeOf('radius', 'password_key_file'));
   const spoolDirectory = resolvePath(context, settings.spool.directory, placeOf('spool', 'directory'));
   if (classKey === undefined || passwordKey === undefined || spoolDirectory === undefined) return undefined;
+  if (moreUsers === undefined) return undefined;
   const url = settings.database.url;
   return {
     ...settings,
     database: { ...settings.database, url: url === undefined ? undefined : SecretValue.of(url) },
     radius: { ...radius, classKey, passwordKey },
     spool: { ...settings.spool, directory: spoolDirectory },
+    status: { ...status, users },
   };
 }
 
 function checkServer(
   context: LoadContext,
   file: ServerFile,
+  users: readonly StatusUser[],
   placeOf: (section: string, key: string) => Place,
   mode: number,
 ): void {
@@ -153,7 +161,7 @@ function checkServer(
     wrong(placeOf('sessions', 'session_key_days'), 'is no longer than a replay may come late', remedy);
   }
   checkListeners(file, placeOf, wrong);
-  checkStatus(file, placeOf, wrong);
+  checkStatus(file, users, placeOf, wrong);
   if (file.database.url !== undefined && new URL(file.database.url).password !== '' && (mode & 0o004) !== 0) {
     const remedy = 'chmod 640 the file';
     context.warnings.push({
@@ -167,12 +175,14 @@ function checkServer(
 /** The pages show who is who: nobody sees them without a password but those who are on this host already. */
 function checkStatus(
   file: ServerFile,
+  users: readonly StatusUser[],
   placeOf: (section: string, key: string) => Place,
   wrong: (place: Place, problem: string, remedy: string) => void,
 ): void {
-  const { listen, users } = file.status;
+  const { listen } = file.status;
   if (!isLoopback(listen) && users.length === 0) {
-    const remedy = 'keep it on loopback, or name users: `sluice passwd NAME` prints what to write in status.users';
+    const remedy =
+      'keep it on loopback, or name users: `sluice passwd NAME` prints what to write in status.users or status.users_file';
     wrong(placeOf('status', 'listen'), 'would show subscribers to everybody on the network', remedy);
   }
   const names = users.map((user) => user.name);

@@ -6,7 +6,7 @@
  * Invariant: an empty file is valid, and each limit of the server has its key, default, bounds and reason here.
  */
 import { z } from 'zod';
-import { endpoint, name, path, wholeNumber } from './setting.js';
+import { endpoint, name, onOff, path, wholeNumber } from './setting.js';
 import { statusUser } from './status-user.js';
 
 function isTimeZone(text: string): boolean {
@@ -295,9 +295,20 @@ const status = z
       .max(1_000)
       .prefault([])
       .describe(
-        'Who may see the pages, one "NAME:{SCRYPT}…" each, as `sluice passwd NAME` prints it. Empty: whoever reaches the ' +
+        'Who may see the pages and /metrics, one "NAME:{SCRYPT}…" each, as `sluice passwd NAME` prints it. Empty: whoever reaches the ' +
           'listener, hence loopback.',
       ),
+    users_file: path()
+      .optional()
+      .describe(
+        'More of them, one a line: a file that only the server reads, or a systemd credential. A reload reads it again, a ' +
+          'credential only a restart.',
+      ),
+    metrics_open: onOff(
+      false,
+      'Whether /metrics is given to whoever asks once there are users. It names NASes and pools and counts their packets, ' +
+        'and shows no subscriber. Without users it is open, like the pages. /healthz and /readyz always are.',
+    ),
     host_names: z
       .array(
         z.string().refine((text) => hostNamePattern.test(text), {
@@ -327,10 +338,13 @@ const intake = z
   .strictObject({
     listen: endpoint()
       .prefault('127.0.0.1:8067')
-      .describe('For lease hooks and monitoring events. Validated; nothing listens here yet.'),
+      .describe('For lease hooks and monitoring events. Checked, and not used yet: nothing listens here.'),
   })
   .prefault({})
-  .describe('Events from other programs. Accepted and validated; nothing listens here yet.');
+  .describe(
+    'Events from other programs. **Not used in this release**: the section is accepted and checked, so that a configuration ' +
+      'may have it already, and nothing listens.',
+  );
 
 const log = z
   .strictObject({

@@ -18,11 +18,17 @@ export interface StatusUser {
 const userPattern =
   /^(?<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,62}):(?<hash>\{SCRYPT\}\d{4,8}\$\d{1,2}\$\d{1,2}\$[A-Za-z0-9+/=]{16,}\$[A-Za-z0-9+/=]{24,})$/u;
 
+/** Reads one entry; undefined when it is none. */
+export function parseStatusUser(text: string): StatusUser | undefined {
+  const groups = userPattern.exec(text)?.groups;
+  return groups && { name: groups['name']!, passwordHash: SecretValue.of(groups['hash']!) };
+}
+
 /** One entry of `status.users`; comes out parsed. */
 export function statusUser() {
   return z.string().transform((text, context): StatusUser => {
-    const groups = userPattern.exec(text)?.groups;
-    if (groups !== undefined) return { name: groups['name']!, passwordHash: SecretValue.of(groups['hash']!) };
+    const user = parseStatusUser(text);
+    if (user !== undefined) return user;
     context.addIssue({
       code: 'custom',
       message: 'is not NAME:{SCRYPT}…',

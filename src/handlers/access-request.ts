@@ -21,7 +21,7 @@ import { Attribute } from '../radius/attribute-number.js';
 import { Code } from '../radius/code.js';
 import { ReplyBuilder, replyFits } from '../radius/reply.js';
 import type { Spool } from '../spool/spool.js';
-import type { AccessAttempts } from '../store/access-attempts.js';
+import type { AccessAttempt, AccessAttempts } from '../store/access-attempts.js';
 import { randomOfferId, type AddressReserve } from '../store/address-reserve.js';
 import type { Directory } from '../store/directory.js';
 import type { Offer } from '../store/offer-book.js';
@@ -42,6 +42,11 @@ export interface AccessSettings {
   readonly offerGraceMs: number;
 }
 
+/** Sees decisions, before they are answered. */
+export interface DecisionObserver {
+  decided(request: AdmittedRequest, attempt: AccessAttempt): void;
+}
+
 export interface AccessDeps {
   readonly directory: Directory;
   readonly reserve: Pick<
@@ -56,6 +61,8 @@ export interface AccessDeps {
   readonly nowMs: () => number;
   /** A fault of the program; the request in hand got no answer. */
   readonly onError: (error: unknown) => void;
+  /** Where somebody who traces is told of each decision; quick, and never throws. Absent: nobody ever. */
+  readonly watch?: { readonly current: DecisionObserver | undefined };
 }
 
 /** Answers by what became of a request; the labels of a metric. */
@@ -317,21 +324,21 @@ export class AccessRequestHandler {
     }
     const superseded = decision.supersedes && directory.offers.get(decision.supersedes.offerId);
     if (superseded) directory.offers.remove(superseded);
-    request.reply(accept.reply);
     count(this.#accepts, decision.state);
     this.#note(pending, subject, 'accept', decision.state, offer?.address);
+    request.reply(accept.reply);
   }
 
   #reject(pending: Pending, subject: ReplySubject | undefined, reason: RejectReason): void {
-    pending.request.reply(rejectReply(replyContext(pending, subject), reason));
     count(this.#rejects, reason);
     this.#note(pending, subject, 'reject', reason, undefined);
+    pending.request.reply(rejectReply(replyContext(pending, subject), reason));
   }
 
   #discard(request: AdmittedRequest, reason: DiscardReason, pending?: Pending): void {
-    request.discard(reason);
     count(this.#discards, reason);
     if (pending) this.#note(pending, undefined, 'discard', reason, undefined);
+    request.discard(reason);
   }
 
   #note(
@@ -343,7 +350,7 @@ export class AccessRequestHandler {
   ): void {
     const { request, requester, nas, userName, identity } = pending;
     const known = subject?.subscriber ?? (identity.found === 'one' ? identity.subscriber : undefined);
-    this.#deps.attempts.note({
+    const attempt: AccessAttempt = {
       atMs: request.receivedAtMs,
       login: userName,
       mac: requester.mac,
@@ -353,7 +360,9 @@ export class AccessRequestHandler {
       outcome,
       reason,
       address,
-    });
+    };
+    this.#deps.attempts.note(attempt);
+    this.#deps.watch?.current?.decided(request, attempt);
   }
 }
 

@@ -59,7 +59,12 @@ interface Parsed {
 export class PasswordCheck {
   readonly #pap: PapVerifier;
   readonly #sealKeys: SealKeys;
-  readonly #parsed = new Map<number, Parsed>();
+  /**
+   * Two generations: when the young one is full it becomes the old one, and the old one goes. Removing the oldest entry of one Map for
+   * every new one would cost more than the seal: a Map finds its first entry by walking over all that were removed.
+   */
+  #young = new Map<number, Parsed>();
+  #old = new Map<number, Parsed>();
   readonly #maxParsed: number;
 
   constructor(options: PasswordCheckOptions) {
@@ -139,19 +144,24 @@ export class PasswordCheck {
   #storedOf(subscriber: Subscriber): StoredPassword | PasswordVerdict {
     const text = subscriber.password;
     if (text === undefined || text === '') return NO_STORED_PASSWORD;
-    const known = this.#parsed.get(subscriber.id);
-    if (known?.text === text) return known.stored ?? STORED_UNREADABLE;
+    const young = this.#young.get(subscriber.id);
+    const known = young ?? this.#old.get(subscriber.id);
+    if (known?.text === text) {
+      if (young === undefined) this.#keep(subscriber.id, known);
+      return known.stored ?? STORED_UNREADABLE;
+    }
     const parsed = parseStoredPassword(text, this.#sealKeys);
     const stored = parsed.ok ? parsed.stored : undefined;
-    if (known === undefined && this.#parsed.size >= this.#maxParsed) {
-      // The oldest one; which one matters little, since all can be made again.
-      for (const oldest of this.#parsed.keys()) {
-        this.#parsed.delete(oldest);
-        break;
-      }
-    }
-    this.#parsed.set(subscriber.id, { text, stored });
+    this.#keep(subscriber.id, { text, stored });
     return stored ?? STORED_UNREADABLE;
+  }
+
+  #keep(subscriberId: number, parsed: Parsed): void {
+    if (this.#young.size * 2 >= this.#maxParsed && !this.#young.has(subscriberId)) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(subscriberId, parsed);
   }
 }
 

@@ -1,5 +1,6 @@
 // One UDP socket.
 // In: an address or an inherited descriptor. Out: datagrams with their source; replies leave from the same socket.
+// What a listener that was told to stop reading does not read waits in an inherited socket for the next process.
 // Invariant: IPv4 and IPv6 sockets are separate, so a source address has one spelling; a socket that cannot be had is a
 // typed error that says what to do; errors of single datagrams never end the socket.
 
@@ -38,8 +39,13 @@ export interface ListenOptions {
   readonly socketAddress: SocketAddress;
   /** A bound UDP socket inherited from a supervisor, of the family of `socketAddress`. */
   readonly descriptor?: number;
-  /** Octets; the kernel grants at most net.core.rmem_max. */
+  /** Octets; the kernel grants at most net.core.rmem_max. An inherited socket keeps what its supervisor asked for. */
   readonly receiveBufferOctets?: number;
+}
+
+/** Node's way to stop reading without closing: deprecated as private (DEP0112), and without a public successor. */
+interface StoppableSocket extends Socket {
+  readonly _stopReceiving?: () => void;
 }
 
 /** An open socket. */
@@ -52,6 +58,8 @@ export class UdpListener {
     socket: Socket,
     /** Where it listens; the port is the real one when 0 was asked for. */
     readonly socketAddress: SocketAddress,
+    /** Whether somebody else holds the socket too, so that it outlives us. */
+    readonly isInherited: boolean,
   ) {
     this.#socket = socket;
   }
@@ -86,13 +94,11 @@ export class UdpListener {
         reject(listenError(socketAddress, cause as NodeJS.ErrnoException));
       }
     });
-    try {
-      socket.setRecvBufferSize(options.receiveBufferOctets ?? defaultReceiveBufferOctets);
-    } catch {
-      // The size is a wish: receiveBufferOctets() tells what was granted.
-    }
+    const isInherited = options.descriptor !== undefined;
+    // The supervisor may ask for more than net.core.rmem_max, and asking again as who we are would lose it.
+    if (!isInherited) wishForBuffer(socket, options.receiveBufferOctets ?? defaultReceiveBufferOctets);
     const bound = socket.address();
-    const listener = new UdpListener(socket, { family, address: bound.address, port: bound.port });
+    const listener = new UdpListener(socket, { family, address: bound.address, port: bound.port }, isInherited);
     socket.on('error', () => listener.#sendErrors++);
     socket.on('message', (datagram, source) => onDatagram(datagram, source.address, source.port, listener));
     return listener;
@@ -116,6 +122,20 @@ export class UdpListener {
     else this.#socket.send(bytes, port, address);
   }
 
+  /**
+   * Reads nothing any more and still sends: what arrives stays in the socket for whoever reads it next. Without the method in this
+   * Node, reading goes on until `close`.
+   */
+  stopReading(): void {
+    const socket: StoppableSocket = this.#socket;
+    if (this.#closed || socket._stopReceiving === undefined) return;
+    // The warning would be for us, and we know.
+    const before = process.noDeprecation;
+    process.noDeprecation = true;
+    socket._stopReceiving();
+    process.noDeprecation = before ?? false;
+  }
+
   /** Closes the socket; resolves when the descriptor is free. A second call does nothing. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -123,6 +143,14 @@ export class UdpListener {
     await new Promise<void>((resolve) => {
       this.#socket.close(() => resolve());
     });
+  }
+}
+
+function wishForBuffer(socket: Socket, octets: number): void {
+  try {
+    socket.setRecvBufferSize(octets);
+  } catch {
+    // The size is a wish: receiveBufferOctets() tells what was granted.
   }
 }
 

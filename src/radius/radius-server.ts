@@ -10,6 +10,7 @@ import { DelayedReplies, systemTimers, type Timers } from './delayed-reply.js';
 import { DropLedger, type DropCount, type DropListener } from './drop-ledger.js';
 import { DuplicateTable } from './duplicate-table.js';
 import { UdpListener, type ListenOptions } from './listener.js';
+import type { RadiusWatch } from './radius-observer.js';
 
 /** Requests in hand at once; more means that answers would come after the NAS gave up. */
 export const defaultMaxInHand = 20_000;
@@ -18,6 +19,11 @@ export const defaultMaxInHand = 20_000;
 export interface RadiusServerOptions {
   readonly auth: readonly ListenOptions[];
   readonly accounting: readonly ListenOptions[];
+  /**
+   * Inherited sockets for authentication stay unread until `openHeldBack`: what waits in them would be discarded while nothing can be
+   * decided yet. Default false.
+   */
+  readonly holdBackInheritedAuth?: boolean;
   readonly sources: SourceTable;
   /** Answers or discards each request, now or later. What it throws is counted, and told to `onError`. */
   readonly handler: (request: AdmittedRequest) => void;
@@ -34,6 +40,8 @@ export interface RadiusServerOptions {
   readonly rejectJitterMs?: number;
   readonly maxHeldRejects?: number;
   readonly maxInHand?: number;
+  /** Where to look for somebody who watches; default nobody. */
+  readonly watch?: RadiusWatch;
 }
 
 /** Counters of a running server. */
@@ -63,18 +71,21 @@ export class RadiusServer implements RequestOwner {
   readonly #rejects: DelayedReplies<HeldReject>;
   readonly #drops: DropLedger;
   readonly #maxInHand: number;
+  readonly #watch: RadiusWatch;
   readonly #epochMs: () => number;
   readonly #listeners: UdpListener[] = [];
   readonly #sentByCode = new Map<number, number>();
   #admitted = 0;
   #repeated = 0;
   #draining = false;
+  #heldBack: readonly ListenOptions[] = [];
   #onIdle: (() => void) | undefined;
 
   constructor(options: RadiusServerOptions) {
     this.#options = options;
     const nowMs = options.nowMs ?? ((): number => performance.now());
     this.#epochMs = options.epochMs ?? Date.now;
+    this.#watch = options.watch ?? {};
     this.#timers = options.timers ?? systemTimers;
     this.#maxInHand = options.maxInHand ?? defaultMaxInHand;
     this.#drops = new DropLedger({ nowMs, onDrop: options.onDrop });
@@ -94,12 +105,15 @@ export class RadiusServer implements RequestOwner {
   }
 
   /**
-   * Opens all sockets.
+   * Opens all sockets, but for those that are held back.
    * @throws ListenError for the first that cannot be had; the others are closed again
    */
   async start(): Promise<void> {
+    const isHeldBack = (listen: ListenOptions): boolean =>
+      this.#options.holdBackInheritedAuth === true && listen.descriptor !== undefined;
+    this.#heldBack = this.#options.auth.filter(isHeldBack);
     try {
-      for (const listen of this.#options.auth) await this.#open(listen, 'auth');
+      for (const listen of this.#options.auth) if (!isHeldBack(listen)) await this.#open(listen, 'auth');
       for (const listen of this.#options.accounting) await this.#open(listen, 'accounting');
     } catch (error) {
       await this.#closeAll();
@@ -108,12 +122,23 @@ export class RadiusServer implements RequestOwner {
   }
 
   /**
-   * Stops: new requests are dropped at once (the NAS asks another server), those in hand may finish, held Rejects get their
-   * time, then the sockets close.
+   * Opens what was held back. A second call does nothing.
+   * @throws ListenError
+   */
+  async openHeldBack(): Promise<void> {
+    const heldBack = this.#draining ? [] : this.#heldBack;
+    this.#heldBack = [];
+    for (const listen of heldBack) await this.#open(listen, 'auth');
+  }
+
+  /**
+   * Stops: new requests are dropped at once (the NAS asks another server), or wait in an inherited socket for the next process; those in
+   * hand may finish, held Rejects get their time, then the sockets close.
    * @param drainMs how long to wait for that at most
    */
   async stop(drainMs: number): Promise<void> {
     this.#draining = true;
+    for (const listener of this.#listeners) if (listener.isInherited) listener.stopReading();
     if (!this.#isIdle())
       await new Promise<void>((resolve) => {
         const timer = this.#timers.setTimeout(resolve, drainMs);
@@ -161,6 +186,7 @@ export class RadiusServer implements RequestOwner {
   discarded(request: AdmittedRequest, reason: string): void {
     this.#duplicates.forget(request.duplicateEntry);
     this.#drops.drop(reason, request.group.name, request.sourceAddress);
+    this.#watch.current?.discarded(request, reason);
     this.#checkIdle();
   }
 
@@ -183,11 +209,13 @@ export class RadiusServer implements RequestOwner {
     const admission = admit(this.#options.sources, port, datagram, address);
     if (!admission.ok) {
       this.#drops.drop(admission.reason, admission.group?.name, address);
+      this.#watch.current?.refused(datagram, admission.reason, admission.group, address, sourcePort);
       return;
     }
     const { packet, group } = admission;
     const known = this.#duplicates.find(socket, address, sourcePort, packet);
     if (known !== undefined) {
+      this.#watch.current?.repeated(packet, group, address, sourcePort, known.reply);
       if (known.reply === undefined) {
         this.#drops.drop('duplicate-in-hand', group.name, address);
       } else {
@@ -197,7 +225,9 @@ export class RadiusServer implements RequestOwner {
       return;
     }
     if (this.#draining || this.#duplicates.inHand >= this.#maxInHand) {
-      this.#drops.drop(this.#draining ? 'draining' : 'overloaded', group.name, address);
+      const reason = this.#draining ? 'draining' : 'overloaded';
+      this.#drops.drop(reason, group.name, address);
+      this.#watch.current?.refused(datagram, reason, group, address, sourcePort);
       return;
     }
     this.#admitted++;
@@ -214,6 +244,7 @@ export class RadiusServer implements RequestOwner {
       listener,
       this.#duplicates.add(socket, address, sourcePort, packet),
     );
+    this.#watch.current?.arrived(request);
     try {
       this.#options.handler(request);
     } catch (error) {
@@ -227,6 +258,7 @@ export class RadiusServer implements RequestOwner {
     request.listener.send(bytes, request.sourceAddress, request.sourcePort);
     const code = bytes[0]!;
     this.#sentByCode.set(code, (this.#sentByCode.get(code) ?? 0) + 1);
+    this.#watch.current?.sent(request, bytes);
     this.#checkIdle();
   }
 

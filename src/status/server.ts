@@ -3,8 +3,10 @@
  * twins. Invariants: nothing here changes anything, and anything but GET and HEAD is refused; no secret is shown; a subscriber is
  * shown only to who may see the pages.
  */
+import { once } from 'node:events';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Registry } from 'prom-client';
+import type { Endpoint } from '../config/endpoint.js';
 import type { StatusUser } from '../config/status-user.js';
 import type { Health } from './health.js';
 import { addPages, type PageDeps } from './page-routes.js';
@@ -17,6 +19,8 @@ export interface AccessRules {
   readonly onLoopback: boolean;
   readonly hostNames: readonly string[];
   readonly users: readonly StatusUser[];
+  /** Whether /metrics asks nobody for a name, users or not. */
+  readonly metricsOpen: boolean;
 }
 
 export interface StatusDeps {
@@ -52,15 +56,27 @@ export class StatusListenError extends Error {
 /**
  * Opens the listener.
  *
+ * @param descriptor a listening socket of that address, inherited from a supervisor
  * @throws StatusListenError when the address cannot be had
  */
-export async function openStatusServer(app: FastifyInstance, host: string, port: number): Promise<void> {
+export async function openStatusServer(
+  app: FastifyInstance,
+  { address, port }: Endpoint,
+  descriptor: number | undefined,
+): Promise<void> {
   try {
-    await app.listen({ host, port });
+    if (descriptor === undefined) await app.listen({ host: address, port });
+    else await listenOn(app, descriptor);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    throw new StatusListenError(host, port, code, error);
+    throw new StatusListenError(address, port, code, error);
   }
+}
+
+async function listenOn(app: FastifyInstance, descriptor: number): Promise<void> {
+  await app.ready();
+  app.server.listen({ fd: descriptor });
+  await once(app.server, 'listening');
 }
 
 /** The listener is not open yet: `openStatusServer` opens it, `close` ends it. */
@@ -92,14 +108,21 @@ export function statusServer(deps: StatusDeps): FastifyInstance {
     const health = deps.health();
     return reply.code(health.ready ? 200 : 503).send({ ready: health.ready, problems: health.problems });
   });
-  app.get('/metrics', async (_request, reply) => {
-    const text = await deps.registry.metrics();
-    return reply.header('content-type', deps.registry.contentType).send(text);
-  });
   app.get('/style.css', (_request, reply) => asset(reply, 'text/css; charset=utf-8', stylesheet));
   app.get('/icon.svg', (_request, reply) => asset(reply, 'image/svg+xml', icon));
+  const check = new VisitorCheck(deps.checkPassword, deps.pages.nowMs);
+  void app.register(async (metrics) => {
+    guardVisits(metrics, check, () => {
+      const { users, metricsOpen } = deps.rules();
+      return metricsOpen ? [] : users;
+    });
+    metrics.get('/metrics', async (_request, reply) => {
+      const text = await deps.registry.metrics();
+      return reply.header('content-type', deps.registry.contentType).send(text);
+    });
+  });
   void app.register(async (pages) => {
-    guardPages(pages, deps);
+    guardVisits(pages, check, () => deps.rules().users);
     addPages(pages, deps.pages);
   });
   return app;
@@ -110,8 +133,7 @@ function asset(reply: FastifyReply, type: string, content: string): FastifyReply
 }
 
 /** Asks for name and password where there are users, and bounds what is in hand. */
-function guardPages(pages: FastifyInstance, deps: StatusDeps): void {
-  const check = new VisitorCheck(deps.checkPassword, deps.pages.nowMs);
+function guardVisits(pages: FastifyInstance, check: VisitorCheck, usersOf: () => readonly StatusUser[]): void {
   let inHand = 0;
   const counted = new WeakSet<FastifyRequest>();
   pages.decorateRequest('visitorName', undefined);
@@ -119,8 +141,7 @@ function guardPages(pages: FastifyInstance, deps: StatusDeps): void {
     if (inHand >= MAX_PAGES_IN_HAND) return later(reply, 503, 1);
     inHand += 1;
     counted.add(request);
-    const { users } = deps.rules();
-    const visitor = await check.visitor(users, request.headers.authorization, request.socket.remoteAddress ?? '');
+    const visitor = await check.visitor(usersOf(), request.headers.authorization, request.socket.remoteAddress ?? '');
     if (visitor.verdict === 'admitted') {
       request.visitorName = visitor.name;
       return undefined;

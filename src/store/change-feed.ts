@@ -218,7 +218,8 @@ export class ChangeFeed {
 
   private async poll(client: pg.Client, cursor: Snapshot | undefined): Promise<Poll> {
     const maxRows = this.options.maxRows ?? MAX_ROWS;
-    // One statement has one snapshot, so rows and snapshot belong together. LEFT JOIN: the snapshot comes without rows too.
+    // One statement has one snapshot, so rows and snapshot belong together. LEFT JOIN: the snapshot comes without rows too. Rows
+    // beyond the snapshot came with a dump of another cluster, whose ids went further: without the bound they would be news at every poll.
     const { rows } = await client.query<{
       snapshot: string;
       now_ms: string;
@@ -232,7 +233,7 @@ export class ChangeFeed {
         FROM (VALUES (1)) AS one
         LEFT JOIN LATERAL (
           SELECT kind, ref, instance FROM change_feed
-          WHERE xid >= $1::xid8 OR xid = ANY ($2::xid8[])
+          WHERE (xid >= $1::xid8 AND xid < pg_snapshot_xmax(pg_current_snapshot())) OR xid = ANY ($2::xid8[])
           LIMIT $3
         ) AS f ON true`,
       values: [

@@ -7,7 +7,7 @@ import { LiveSessions } from './live-sessions.js';
 import type { HeldSession, SessionStart } from './live-sessions.js';
 import { OfferBook } from './offer-book.js';
 import type { Offer } from './offer-book.js';
-import { ShardedMap, ShardedMultiMap } from './sharded-index.js';
+import { DenseMap, ShardedMultiMap } from './sharded-index.js';
 import type { StickyAddress } from './subscriber-rows.js';
 
 /** What the accounting handler tells at acknowledgement. */
@@ -20,12 +20,12 @@ export interface SessionStarted extends SessionStart {
 export class Directory {
   readonly sessions = new LiveSessions();
   readonly offers: OfferBook;
-  private readonly subscribers = new ShardedMap<number, Subscriber>();
+  private readonly subscribers = new DenseMap<Subscriber>();
   private readonly byLogin = new ShardedMultiMap<string, Subscriber>();
   private readonly byMac = new ShardedMultiMap<string, Subscriber>();
-  private readonly byStaticAddress = new ShardedMultiMap<number, Subscriber>();
-  private readonly accounts = new ShardedMap<number, Account>();
-  private readonly sticky = new ShardedMultiMap<number, StickyAddress>();
+  private readonly byStaticAddress = new ShardedMultiMap<number, Subscriber>(new DenseMap());
+  private readonly accounts = new DenseMap<Account>();
+  private readonly sticky = new ShardedMultiMap<number, StickyAddress>(new DenseMap());
   private plans = new Map<number, Plan>();
   private pools = new Map<number, Pool>();
   private poolsByName = new Map<string, Pool>();

@@ -3,7 +3,7 @@
 // nothing; a restart of a box ends all its earlier sessions at once, however many there are.
 
 import type { LiveSession } from '../domain/access.js';
-import { ShardedMultiMap } from './sharded-index.js';
+import { DenseMap, ShardedMultiMap } from './sharded-index.js';
 
 /** A session as the accounting handler knows it when it acknowledges a packet. */
 export interface SessionStart {
@@ -44,6 +44,10 @@ const ENDED_MEMORY_MS = 600_000;
 const MAX_ENDED = 8_192;
 /** Sessions of a restarted box forgotten before other work gets its turn: about 2 ms. */
 const FORGET_SLICE = 1_000;
+/** Boxes without a session remembered per NAS entry: a NAS that changes its NAS-Identifier with every packet must not fill memory. */
+const MAX_EMPTY_BOXES = 1_024;
+/** Boxes looked at for one to forget when another one comes. */
+const FORGET_BOXES_STEP = 8;
 /** A session that the accounting packet placed in no slot gets one below this, the highest that the schema allows. */
 const MAX_SLOT = 32_767;
 
@@ -98,13 +102,20 @@ export class HeldSession implements LiveSession {
 /** All live sessions of all NASes, as far as this instance knows. */
 export class LiveSessions {
   private readonly boxes = new Map<string, Map<string, Box>>();
-  private readonly bySubscriber = new ShardedMultiMap<number, HeldSession>();
+  private readonly bySubscriber = new ShardedMultiMap<number, HeldSession>(new DenseMap());
   private readonly byAddress = new Map<string, ShardedMultiMap<number, HeldSession>>();
   private count = 0;
 
   /** Number of sessions held, those of restarted boxes included until they are forgotten. */
   get size(): number {
     return this.count;
+  }
+
+  /** Number of boxes remembered. */
+  get boxCount(): number {
+    let boxCount = 0;
+    for (const boxes of this.boxes.values()) boxCount += boxes.size;
+    return boxCount;
   }
 
   ofSubscriber(subscriberId: number): readonly HeldSession[] {
@@ -218,7 +229,7 @@ export class LiveSessions {
     if (session.subscriberId !== undefined) this.bySubscriber.add(session.subscriberId, session);
     if (session.address !== undefined) {
       let index = this.byAddress.get(session.routingDomain);
-      if (!index) this.byAddress.set(session.routingDomain, (index = new ShardedMultiMap()));
+      if (!index) this.byAddress.set(session.routingDomain, (index = new ShardedMultiMap(new DenseMap())));
       index.add(session.address, session);
     }
     return session;
@@ -228,7 +239,10 @@ export class LiveSessions {
     let boxes = this.boxes.get(nasName);
     if (!boxes) this.boxes.set(nasName, (boxes = new Map()));
     let box = boxes.get(nasBox);
-    if (!box) boxes.set(nasBox, (box = new Box(nasName, nasBox)));
+    if (!box) {
+      if (boxes.size >= MAX_EMPTY_BOXES) forgetEmpty(boxes);
+      boxes.set(nasBox, (box = new Box(nasName, nasBox)));
+    }
     return box;
   }
 
@@ -247,6 +261,16 @@ export class LiveSessions {
       if (session.startedAtMs < box.restartedAtMs) this.forget(session);
     }
     if (to < sessions.length) setImmediate(() => this.forgetEarlier(box, sessions, to));
+  }
+}
+
+/** Looks at the oldest few: an empty one is forgotten, one with sessions goes to the end. So boxes are at most the empty ones and those in use. */
+function forgetEmpty(boxes: Map<string, Box>): void {
+  let looked = 0;
+  for (const [name, box] of boxes) {
+    if (looked++ === FORGET_BOXES_STEP) return;
+    boxes.delete(name);
+    if (box.sessions.size > 0) boxes.set(name, box);
   }
 }
 

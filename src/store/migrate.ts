@@ -12,10 +12,10 @@ import knex, { type Knex } from 'knex';
 import pg from 'pg';
 
 /** The table of applied migrations. Not knex' default name: a billing program may keep its own knex in this database. */
-const MIGRATION_TABLE = 'sluice_migration';
+export const MIGRATION_TABLE = 'sluice_migration';
 
 /** Key of the advisory lock: `sluice` in ASCII, so that `pg_locks` shows something to look for. */
-const MIGRATION_LOCK_KEY = 0x736c75696365n;
+export const MIGRATION_LOCK_KEY = 0x736c75696365n;
 
 /** Oldest server that has what the schema uses (xid8 and pg_current_snapshot, in 13). */
 export const OLDEST_SERVER_VERSION_NUMBER = 130_000;

@@ -31,17 +31,26 @@ export interface ExplainedFlag {
   readonly changed_by: string | null;
 }
 
-/** All flags, those of the account as `account.…`. */
-export function flagsOf(row: FlagColumns, events: readonly SubscriberEventRow[]): ExplainedFlag[] {
+/**
+ * All flags, those of the account as `account.…`.
+ *
+ * @param actual the row in the database when `row` is an assumption: nobody has set what is only assumed
+ */
+export function flagsOf(
+  row: FlagColumns,
+  events: readonly SubscriberEventRow[],
+  actual: FlagColumns = row,
+): ExplainedFlag[] {
   const flags = [
-    ['deleted', row.deleted, row.deleted_reason],
-    ['admin_blocked', row.admin_blocked, row.admin_blocked_reason],
-    ['account.admin_blocked', row.account_admin_blocked, row.account_admin_blocked_reason],
-    ['own_disabled', row.own_disabled, row.own_disabled_reason],
-    ['redirect', row.redirect, row.redirect_reason],
+    ['deleted', 'deleted', row.deleted_reason],
+    ['admin_blocked', 'admin_blocked', row.admin_blocked_reason],
+    ['account.admin_blocked', 'account_admin_blocked', row.account_admin_blocked_reason],
+    ['own_disabled', 'own_disabled', row.own_disabled_reason],
+    ['redirect', 'redirect', row.redirect_reason],
   ] as const;
-  return flags.map(([flag, value, reason]) => {
-    const last = events.find((event) => event.field === flag);
+  return flags.map(([flag, column, reason]) => {
+    const value = row[column];
+    const last = value === actual[column] ? events.find((event) => event.field === flag) : undefined;
     return { flag, value, reason, changed_at: last?.at ?? null, changed_by: last?.changed_by ?? null };
   });
 }

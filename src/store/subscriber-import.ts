@@ -46,7 +46,7 @@ const mostAttempts = 4;
 /**
  * Writes batches, each in a transaction of its own: what is written stays, whatever comes later.
  *
- * @returns a function that writes one batch; batches must not overlap in time
+ * @returns a function that writes one batch; batches may overlap in time when they have no login and no contract in common
  */
 export function batchImporter(
   pool: Pool,

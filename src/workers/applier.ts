@@ -76,6 +76,7 @@ export class Applier {
   #reader: SpoolReader | undefined;
   #running: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
+  #turnedAtMs = performance.now();
 
   constructor(deps: ApplierDeps) {
     this.#deps = deps;
@@ -83,6 +84,11 @@ export class Applier {
 
   get status(): ApplierStatus {
     return this.#status;
+  }
+
+  /** When a batch was last begun, tried or waited for, monotonic ms. With nothing to apply it stays as it is. */
+  get turnedAtMs(): number {
+    return this.#turnedAtMs;
   }
 
   /** Damaged bytes that the spool came across: they are set aside with the next batch. */
@@ -145,6 +151,7 @@ export class Applier {
     const status = await this.#deps.spool.status();
     this.#status.appliedSequence = status.syncedSequence - status.backlogRecords;
     while (!signal.aborted) {
+      this.#turnedAtMs = performance.now();
       try {
         const waiting = this.#deps.spool.syncedSequence - this.#status.appliedSequence;
         const maxRecords = waiting > batchRecords * BACKLOG_FACTOR ? batchRecords * BACKLOG_FACTOR : batchRecords;
@@ -312,6 +319,7 @@ export class Applier {
   }
 
   #pause(ms: number): Promise<void> {
+    this.#turnedAtMs = performance.now();
     const signal = this.#stopping.signal;
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();

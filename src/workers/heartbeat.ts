@@ -49,6 +49,11 @@ export class Heartbeat {
     return this.#caughtUpAtMs;
   }
 
+  /** Monotonic ms: see `Loop`. */
+  get turnedAtMs(): number {
+    return this.#loop.turnedAtMs;
+  }
+
   start(): void {
     this.#loop.start();
   }

@@ -23,9 +23,15 @@ export class Loop {
   #again = false;
   #stopped = true;
   #failing = false;
+  #turnedAtMs = performance.now();
 
   constructor(options: LoopOptions) {
     this.#options = options;
+  }
+
+  /** When a run last began or ended, monotonic ms: a loop that turns does either within its interval and its work. */
+  get turnedAtMs(): number {
+    return this.#turnedAtMs;
   }
 
   start(): void {
@@ -66,6 +72,7 @@ export class Loop {
 
   async #once(): Promise<void> {
     const { run, log, name } = this.#options;
+    this.#turnedAtMs = performance.now();
     try {
       if (await run()) this.#again = true;
       this.#failing = false;
@@ -75,5 +82,6 @@ export class Loop {
       log[level]({ err: error, loop: name }, 'a periodic job failed; trying again');
       this.#failing = true;
     }
+    this.#turnedAtMs = performance.now();
   }
 }

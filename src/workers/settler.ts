@@ -44,6 +44,11 @@ export class Settler {
     return this.#waiting.size + this.#locked.size;
   }
 
+  /** Monotonic ms: see `Loop`. */
+  get turnedAtMs(): number {
+    return this.#loop.turnedAtMs;
+  }
+
   start(): void {
     this.#loop.start();
   }

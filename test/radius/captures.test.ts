@@ -11,7 +11,7 @@ import { describePacket } from '../../src/radius/describe.js';
 import { loadDictionary } from '../../src/radius/dictionary-file.js';
 import { parsePacket, type Packet } from '../../src/radius/packet.js';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
-import { readPcap } from '../support/pcap.js';
+import { readCapture } from '../../src/cli/pcap-file.js';
 
 const checkout = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const captures = join(checkout, '../shared/captures');
@@ -59,7 +59,7 @@ function packetsOf(file: string): Conversation[] {
   };
   if (file.endsWith('.packet')) take(octets, 'nas', 'server');
   else
-    for (const datagram of readPcap(octets)) {
+    for (const datagram of readCapture(octets).datagrams) {
       const ports = [datagram.sourcePort, datagram.destinationPort];
       if (ports.some((port) => port === 67 || port === 68 || port === 53 || port === 5353)) continue;
       take(

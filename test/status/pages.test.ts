@@ -119,6 +119,44 @@ t.test('people are found by whatever is known of them', async (t) => {
     );
 });
 
+t.test(
+  'a word that nearly everybody has fills a page from the newest; a rare one is found wherever it stands',
+  async (t) => {
+    const house = await pageHouse(t);
+    const { pool } = house.database;
+    // The first and the last street are one; every other address has the common word alone.
+    await pool.query(
+      `INSERT INTO account (contract, address)
+     SELECT 'C-' || i, 'ул. ' || CASE WHEN i IN (1, 2000) THEN 'Садовая' ELSE 'Улица' || i END FROM generate_series(1, 2000) i`,
+    );
+    await pool.query(
+      `INSERT INTO subscriber (account_id, login, static_address, deleted, deleted_at, released_at)
+     SELECT id, 'user' || id, '10.0.0.0'::inet + id % 1000, id > 1000, CASE WHEN id > 1000 THEN now() END, CASE WHEN id > 1000 THEN now() END FROM account`,
+    );
+    const found = async (words: string): Promise<{ logins: string[]; more: boolean }> => {
+      const { people, more } = (await house.get(`/api/subscribers?q=${encodeURIComponent(words)}`)).json<{
+        people: { login: string }[];
+        more: boolean;
+      }>();
+      return { logins: people.map((one) => one.login), more };
+    };
+    const common = await found('ул');
+    t.equal(new Set(common.logins).size, 50);
+    t.equal(common.more, true);
+    t.same(
+      await found('садовая'),
+      { logins: ['user1', 'user2000'], more: false },
+      'among the newest and among the oldest',
+    );
+    t.same(await found('ул садовая'), { logins: ['user1', 'user2000'], more: false });
+    t.same(await found('улица77'), {
+      logins: ['user77', ...[770, 771, 772, 773, 774, 775, 776, 777, 778, 779].map((n) => `user${String(n)}`)],
+      more: false,
+    });
+    t.same(await found('10.0.0.5'), { logins: ['user5'], more: false }, 'whoever was released has the address no more');
+  },
+);
+
 t.test('logins that nobody has, and devices that nobody has, are found among the attempts', async (t) => {
   const { house } = await withIvanov(t);
   t.match((await house.get('/subscribers?q=ivanof')).body, /no subscriber has this login/);
@@ -322,7 +360,7 @@ t.test('a web site that makes a browser ask for us by its own name gets nothing'
   );
 });
 
-t.test('with users, pages and twins want a name and a password; health does not', async (t) => {
+t.test('with users, pages, twins and metrics want a name and a password; health does not', async (t) => {
   const users = [{ name: 'anna', passwordHash: SecretValue.of('hash') }];
   const { house, id } = await withIvanov(t, {
     rules: { users },
@@ -332,7 +370,7 @@ t.test('with users, pages and twins want a name and a password; health does not'
   const basic = (password: string) => ({
     authorization: `Basic ${Buffer.from(`anna:${password}`).toString('base64')}`,
   });
-  for (const path of ['/', '/subscribers?q=i', `/subscribers/${String(id)}`, '/api/sessions', '/nope']) {
+  for (const path of ['/', '/subscribers?q=i', `/subscribers/${String(id)}`, '/api/sessions', '/metrics', '/nope']) {
     const refused = await house.get(path);
     t.equal(refused.statusCode, 401, path);
     t.match(refused.headers['www-authenticate'], /^Basic realm=/);
@@ -340,8 +378,15 @@ t.test('with users, pages and twins want a name and a password; health does not'
     t.not((await house.get(path, basic('right'))).statusCode, 401, path);
   }
   t.equal(house.lookUps.at(-1)?.user, 'anna', 'and the log knows who it was');
-  for (const path of ['/healthz', '/readyz', '/metrics', '/style.css'])
-    t.equal((await house.get(path)).statusCode, 200, path);
+  for (const path of ['/healthz', '/readyz', '/style.css']) t.equal((await house.get(path)).statusCode, 200, path);
+});
+
+t.test('status.metrics_open gives the metrics, and nothing else, to whoever asks', async (t) => {
+  const users = [{ name: 'anna', passwordHash: SecretValue.of('hash') }];
+  const house = await pageHouse(t, { rules: { users, metricsOpen: true } });
+  t.equal((await house.get('/metrics')).statusCode, 200);
+  t.equal((await house.get('/')).statusCode, 401);
+  t.equal((await house.get('/api/overview')).statusCode, 401);
 });
 
 t.test('without the database the overview stays, and the rest says what is wrong', async (t) => {

@@ -124,6 +124,21 @@ t.test('a transaction left open hides nothing and is heard once when it ends', a
   test.equal(heard.subscribers().length, bobs + 1, 'what was heard before is not heard again');
 });
 
+t.test('rows that a dump brought from a cluster whose ids went further are no news', async (test) => {
+  const database = await freshDatabase(test);
+  const [alice, bob] = await threeSubscribers(database);
+  await database.pool.query(`INSERT INTO change_feed (kind, ref, xid) VALUES ('subscriber', $1, '4000000000')`, [
+    alice,
+  ]);
+  const heard = await follow(test, database);
+  await settled(heard);
+  test.same(heard.subscribers(), [], 'otherwise they would be heard at every poll, until the ids got there');
+  await database.pool.query(block, [bob]);
+  await until(() => heard.subscribers().includes(bob));
+  await settled(heard);
+  test.same(heard.subscribers(), [bob], 'and hide nothing');
+});
+
 t.test('a rollback is never heard', async (test) => {
   const database = await freshDatabase(test);
   const [alice, bob] = await threeSubscribers(database);

@@ -167,3 +167,18 @@ t.test('offers expire, are prolonged, and are bounded', async (test) => {
   test.same(book.ofSubscriber(1), [], 'the one that would end first went first');
   test.equal(book.ofSubscriber(5).length, 1);
 });
+
+t.test(
+  'a NAS that changes its NAS-Identifier with every packet does not fill memory, and ends nobody',
+  async (test) => {
+    const { sessions } = new Directory();
+    for (let i = 0; i < 3; i++) sessions.started(start({ nasBox: `kept${i}`, subscriberId: i, address: i }));
+    for (let i = 0; i < 5_000; i++) {
+      sessions.started(start({ nasBox: `box${i}`, subscriberId: 9 }));
+      sessions.ended('bras1', `box${i}`, 's1', 2_000, 2_000);
+    }
+    test.ok(sessions.boxCount <= 1_024 + 3, `${sessions.boxCount} boxes`);
+    test.equal(sessions.size, 3);
+    test.ok(sessions.ofLine('bras1', 'kept2', 's1'));
+  },
+);

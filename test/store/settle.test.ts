@@ -212,6 +212,26 @@ t.test('what a crash between the commit and the settling forgot is found', async
   t.equal(settler.backlog, 0, 'nothing is left to find');
 });
 
+t.test('whoever needs nothing is neither locked nor written: a million imported are only looked at', async (t) => {
+  const { pool, url } = await freshDatabase(t);
+  const { ids } = await people(pool, 200);
+  await pool.query(`UPDATE account SET plan_id = 2 WHERE id <= 3`);
+  const before = await pool.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
+  await asClient(url, async (billing) => {
+    await billing.query('BEGIN');
+    await billing.query(`UPDATE subscriber SET redirect = true WHERE id = $1`, [ids[10]]);
+    t.same(await settleSubscribers(pool, ids), [], 'a locked row that needs nothing is not asked for again');
+    await billing.query('ROLLBACK');
+  });
+  // What has a lock of a transaction of the settling, ended or not, is a written row.
+  const written = `SELECT id FROM subscriber WHERE xmax::text::bigint >= $1::bigint AND id <> $2 ORDER BY id`;
+  t.same(
+    (await pool.query<{ id: number }>(written, [before.rows[0]!.xid, ids[10]])).rows.map((row) => row.id),
+    ids.slice(0, 3),
+    'only those whose period changed',
+  );
+});
+
 t.test('a billing transaction that keeps 10,000 rows locked delays nobody else', async (t) => {
   const { pool, url } = await freshDatabase(t);
   const { ids, resolve } = await people(pool, 10_100);

@@ -65,7 +65,7 @@ export async function pageHouse(t: Pick<Test, 'teardown'>, options: PageHouseOpt
   const app = statusServer({
     health: () => ({ healthy: true, ready: true, problems: [] }),
     registry: metricsRegistry(measures),
-    rules: () => ({ onLoopback: true, hostNames: [], users: [], ...options.rules }),
+    rules: () => ({ onLoopback: true, hostNames: [], users: [], metricsOpen: false, ...options.rules }),
     checkPassword: options.checkPassword ?? (async () => 'wrong'),
     pages: {
       instance: 'test',
