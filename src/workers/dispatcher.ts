@@ -156,6 +156,7 @@ export class Dispatcher {
 
   /** Ends without letting go of anything in order and without writing what is in hand, as a crash does: others find it. For tests. */
   async abandon(): Promise<void> {
+    this.#owner.drop();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     this.#owner.drop();
     await Promise.all(this.#retiring);

@@ -156,7 +156,7 @@ function lookAtService(
   context: LookContext,
 ): Look {
   const parked = stillParked(row, desired.state, context.isForced);
-  const aim = parked?.what === 'rate' ? withRate(desired.state, rateBelieved(known)) : desired.state;
+  const aim = parked?.what === 'rate' ? withRate(desired.state, rateInstead(known, parked.rate)) : desired.state;
   const whole = planRun(row.kind, known, aim, desired.planOptions);
   const plan = parked?.what === 'rate' ? withoutRate(whole) : whole;
   const resting = {
@@ -215,9 +215,11 @@ function stillParked({ parked }: Enforcement, desired: ServiceState, isForced: b
   return desired.present && sameRate(parked.rate, desired.rate) ? parked : null;
 }
 
-function rateBelieved({ applied, attempted }: KnownService): ServiceRate {
-  const believed = applied?.state.present === true ? applied.state : attempted.findLast(isPresent);
-  return believed?.rate ?? { downBps: null, upBps: null };
+/** The rate that a NAS has which refused another. Never the refused one: it would count as had once the rest is done. */
+function rateInstead({ applied, attempted }: KnownService, refused: ServiceRate): ServiceRate {
+  const states = [...attempted, ...(applied === null ? [] : [applied.state])].filter(isPresent).reverse();
+  const candidates = [...states.map(({ rate }) => rate), { downBps: null, upBps: null }];
+  return candidates.find((rate) => !sameRate(rate, refused)) ?? { downBps: 1, upBps: 1 };
 }
 
 function isPresent(state: ServiceState): state is PresentService {

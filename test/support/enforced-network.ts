@@ -117,7 +117,7 @@ export async function startServer(
       },
       apply: (changes) => {
         dispatcher.note(changes);
-        return Promise.resolve();
+        return settle(changes.subscribers).catch(() => undefined);
       },
       caughtUp: () => undefined,
     },
