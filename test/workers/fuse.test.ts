@@ -5,7 +5,7 @@ import type { Pool } from 'pg';
 import t from 'tap';
 import { listHeld, readFuse, releaseHold } from '../../src/store/fuse-rows.js';
 import { freshDatabase } from '../support/database.js';
-import { commandedNas, population, startServer } from '../support/enforced-network.js';
+import { commandedNas, markAccepted, population, startServer } from '../support/enforced-network.js';
 import { acceptedEntry, FakeNas } from '../support/fake-nas.js';
 import { addPlan } from '../support/subscriber-rows.js';
 import { until } from '../support/until.js';
@@ -26,13 +26,7 @@ async function city(t: Parameters<typeof freshDatabase>[0], count: number) {
   const sessions = await pool.query<{ id: number; nas_name: string }>('SELECT id, nas_name FROM session');
   for (const { id, nas_name } of sessions.rows)
     nases.find((n) => n.name === nas_name)!.nas.entries.set(String(id), acceptedEntry(home));
-  await pool.query(
-    `UPDATE enforcement e SET state = 'converged', due_at = NULL, evidence = 'ack', applied = jsonb_build_object('present', true,
-       'key', jsonb_build_object('login', x.login, 'mac', NULL, 'address', host(x.address), 'framedPrefix', NULL, 'delegatedPrefix', NULL),
-       'blocked', false, 'redirect', false, 'ownDisabled', false, 'authorised', true,
-       'rate', jsonb_build_object('downBps', 50000000, 'upBps', 10000000), 'services', '[]'::jsonb)
-     FROM session x WHERE x.id = e.session_id`,
-  );
+  await markAccepted(pool, home);
   const redirected = () =>
     nases.reduce((sum, { nas }) => sum + [...nas.entries.values()].filter((e) => e.redirect).length, 0);
   return { database, pool, nases, redirected };
