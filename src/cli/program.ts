@@ -16,6 +16,7 @@ import { registerHoldCommands } from './hold-commands.js';
 import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIpCommands } from './ip-commands.js';
+import { registerNasCommands } from './nas-commands.js';
 import { registerPasswdCommand } from './passwd-command.js';
 import { registerPlanCommands } from './plan-commands.js';
 import { registerPoolCommands } from './pool-commands.js';
@@ -87,6 +88,7 @@ export function buildProgram(context: CommandContext): Command {
   registerExplainCommand(program, context);
   registerSetAsideCommands(program, context);
   registerHoldCommands(program, context);
+  registerNasCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);
