@@ -77,7 +77,8 @@ async function commit(
   if (sends.length + writes.length + ends.length === 0)
     return { begun: [], waiting: [], missed: [], tripped: undefined, endedIds: new Set() };
   const asking = [...new Set(sends.filter((one) => one.intent.asksFuse).map((one) => one.row.run.subscriberId))];
-  return await deps.owner.transaction(async (client) => {
+  const isOneStatement = asking.length === 0 && ends.length === 0;
+  return await deps.owner[isOneStatement ? 'statement' : 'transaction'](async (client) => {
     const answer =
       asking.length === 0
         ? { passed: new Set<number>(), tripped: undefined }
