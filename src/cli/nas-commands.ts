@@ -1,17 +1,14 @@
 /**
- * `nas list|show|test|trust|resync`: the devices that are commanded.
+ * `nas list|show|test|trust|resync|adopt`: the devices that are commanded.
  *
  * Enters: names of NASes. Leaves: what is configured and how far each has come; whether one can be reached; a host key that is trusted.
  * Invariant: `test` reads and changes nothing on the NAS; `trust` sends nothing secret to it and stores only what somebody agreed to.
  */
 import type { Command } from 'commander';
-import type { Config, NasEntry } from '../config/config.js';
-import type { CompiledProfile } from '../nas/profile.js';
 import type { NasCounts } from '../store/nas-progress.js';
 import type { CommandContext } from './command-context.js';
-import { CommandError } from './command-error.js';
-import { count } from './display.js';
-import { unknownName } from './unknown-name.js';
+import { count, showTime } from './display.js';
+import { entryNamed } from './named-nas.js';
 
 /** Adds `nas` with its subcommands. */
 export function registerNasCommands(program: Command, context: CommandContext): void {
@@ -32,9 +29,10 @@ export function registerNasCommands(program: Command, context: CommandContext): 
   nas
     .command('test <name>')
     .description('connect to it, log in, and read what it has; nothing is changed')
-    .action(async (name: string) => {
+    .option('--login <login>', 'ask it for a sign of this subscriber as well (user_test of its profile)')
+    .action(async (name: string, options: { login?: string }) => {
       const { testNas } = await import('./nas-test.js');
-      await testNas(context, await entryNamed(context, name));
+      await testNas(context, await entryNamed(context, name), options);
     });
   nas
     .command('trust <name>')
@@ -49,32 +47,14 @@ export function registerNasCommands(program: Command, context: CommandContext): 
     .command('resync <name>')
     .description('say everything to it again, as to one that was wiped')
     .action((name: string) => resync(context, name));
-}
-
-/** A NAS of the configuration with its compiled profile. */
-export interface NamedNas {
-  readonly entry: NasEntry;
-  readonly profile: CompiledProfile;
-}
-
-async function entryNamed(context: CommandContext, name: string): Promise<NamedNas> {
-  const config = await context.config();
-  const entry = config.nas.find((one) => one.name === name);
-  if (entry === undefined)
-    throw unknownName(
-      'NAS',
-      name,
-      config.nas.map((one) => one.name),
-    );
-  return { entry, profile: await compiledProfile(config, entry) };
-}
-
-async function compiledProfile(config: Config, entry: NasEntry): Promise<CompiledProfile> {
-  const { compileAllProfiles } = await import('./configuration-check.js');
-  const profile = compileAllProfiles(config).get(entry.profile);
-  if (profile === undefined)
-    throw new CommandError(`the profile ${entry.profile} is missing`, 'run "sluice check-config"');
-  return profile;
+  nas
+    .command('adopt <name> [addresses...]')
+    .description('take entries of others on it for ours; without addresses: show them')
+    .option('--all', 'all of them')
+    .action(async (name: string, addresses: string[], options: { all?: boolean }) => {
+      const { adoptNasEntries } = await import('./nas-adopt.js');
+      await adoptNasEntries(context, await entryNamed(context, name), addresses, options);
+    });
 }
 
 interface NasLine {
@@ -83,12 +63,18 @@ interface NasLine {
   readonly profile: string;
   readonly mode: string;
   readonly enforcements: NasCounts;
+  /** null: no server commands it. */
+  readonly instance: string | null;
+  readonly breaker: string | null;
+  readonly last_packet_at: Date | null;
 }
 
 async function list(context: CommandContext): Promise<void> {
   const config = await context.config();
-  const { countsByNas } = await import('../store/nas-progress.js');
-  const counts = await countsByNas(await context.pool());
+  const { countsByNas, nasSights } = await import('../store/nas-progress.js');
+  const pool = await context.pool();
+  const [counts, sights] = [await countsByNas(pool), await nasSights(pool)];
+  const sightOf = (name: string) => sights.get(name) ?? { instance: null, breaker: null, last_packet_at: null };
   const lines = config.nas.map((entry): NasLine => {
     const commanded = config.profiles[entry.profile]?.enforcement !== undefined;
     return {
@@ -97,30 +83,35 @@ async function list(context: CommandContext): Promise<void> {
       profile: entry.profile,
       mode: commanded ? entry.mode : 'not commanded',
       enforcements: counts.get(entry.name) ?? {},
+      ...sightOf(entry.name),
     };
   });
   for (const [name, enforcements] of counts) {
     if (lines.some((line) => line.name === name)) continue;
     // It was removed while something of ours may still be on it.
-    lines.push({ name, address: '', profile: '', mode: 'not in the configuration', enforcements });
+    const mode = 'not in the configuration';
+    lines.push({ name, address: '', profile: '', mode, enforcements, ...sightOf(name) });
   }
   if (context.json) {
     await context.printJson(lines);
     return;
   }
   const { drawTable } = await import('./table.js');
+  const zone = await context.timeZone();
   const waiting = ({ enforcements }: NasLine): number => (enforcements.new ?? 0) + (enforcements.pending ?? 0);
   await context.print(
     drawTable<NasLine>(
       [
         { title: 'NAME', value: (line) => line.name },
-        { title: 'ADDRESS', value: (line) => line.address },
         { title: 'PROFILE', value: (line) => line.profile },
         { title: 'MODE', value: (line) => line.mode },
         { title: 'CONVERGED', align: 'right', value: (line) => line.enforcements.converged ?? 0 },
         { title: 'PENDING', align: 'right', value: waiting },
         { title: 'PARKED', align: 'right', value: (line) => line.enforcements.parked ?? 0 },
         { title: 'HELD', align: 'right', value: (line) => line.enforcements.held ?? 0 },
+        { title: 'SERVER', value: (line) => line.instance },
+        { title: 'BREAKER', value: (line) => line.breaker },
+        { title: 'LAST PACKET', value: (line) => showTime(line.last_packet_at, zone) },
       ],
       lines,
       context.columns,

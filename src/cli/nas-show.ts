@@ -11,9 +11,10 @@ import type { CompiledCommand } from '../nas/step.js';
 import { commandsOfNas } from '../store/command-history.js';
 import type { CommandRow } from '../store/command-history.js';
 import { commanderOf, countsByNas, troublesOf } from '../store/nas-progress.js';
+import { lastRun, type ReconcileRunRow } from '../store/reconcile-rows.js';
 import type { CommandContext } from './command-context.js';
 import { showDuration, showTime } from './display.js';
-import type { NamedNas } from './nas-commands.js';
+import type { NamedNas } from './named-nas.js';
 import { printable } from './printable.js';
 
 /** Commands and reasons that fit beside one another on a page. */
@@ -29,6 +30,7 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     await troublesOf(pool, entry.name, shownTroubles),
     await commandsOfNas(pool, entry.name, shownCommands),
   ];
+  const compared = await lastRun(pool, entry.name);
   const target = sshTargetOf(entry);
   const hostKey = target === undefined ? undefined : await knownHostKey(entry, new HostKeyStore(context.dataDir));
   const ways = [...commandNames, ...readingCommandNames].flatMap((name) => {
@@ -51,6 +53,7 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
       troubles,
       commands: Object.fromEntries(ways),
       last_commands: commands,
+      last_reconcile: compared ?? null,
     });
     return;
   }
@@ -85,6 +88,9 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     ...(commander?.converge_seconds == null
       ? []
       : [['converged in', showDuration(commander.converge_seconds)] as const]),
+    ...(compared === undefined
+      ? []
+      : [['compared', `${showTime(compared.at, zone)} by ${compared.by}: ${comparedText(compared)}`] as const]),
     ...troubles.map(({ error, count }) => ['trouble', `${String(count)} × ${error}`] as const),
   ];
   await context.print(lines.map(([key, value]) => `${`${key}:`.padEnd(15)}${printable(value)}`).join('\n'));
@@ -105,6 +111,13 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
       context.columns,
     ),
   );
+}
+
+function comparedText({ error, listed, wanted, counts, mended, beyond_limit: beyond }: ReconcileRunRow): string {
+  if (error !== null) return error;
+  const kinds = Object.entries(counts).flatMap(([kind, number]) => (number === 0 ? [] : [`${String(number)} ${kind}`]));
+  const rest = beyond === 0 ? '' : `, ${String(beyond)} beyond the limit`;
+  return `${String(listed)} listed, ${String(wanted)} wanted; ${kinds.join(', ') || 'nothing differs'}; ${String(mended)} mended${rest}`;
 }
 
 function describe({ steps, fallback, notApplicable }: CompiledCommand): string {
