@@ -11,6 +11,7 @@ import type { ExplainedAttribute } from '../nas/profile.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
+import type { NetworkExplanation } from './explain-places.js';
 
 /** An attribute of the answer. */
 export type AnswerAttribute = Omit<ExplainedAttribute, 'tag' | 'because' | 'value'> & {
@@ -37,7 +38,7 @@ export interface AddressExplanation {
 }
 
 /** Everything that `explain` tells. */
-export interface Explanation {
+export interface Explanation extends NetworkExplanation {
   readonly subscriber: SubscriberRow;
   readonly state: PolicyState;
   readonly nas: string;

@@ -21,6 +21,7 @@ import { registerPasswdCommand } from './passwd-command.js';
 import { registerPlanCommands } from './plan-commands.js';
 import { registerPoolCommands } from './pool-commands.js';
 import { printable } from './printable.js';
+import { registerReconcileCommand } from './reconcile-commands.js';
 import { registerServeCommands } from './serve-commands.js';
 import { registerSessionCommands } from './session-commands.js';
 import { registerSetAsideCommands } from './set-aside-commands.js';
@@ -89,6 +90,7 @@ export function buildProgram(context: CommandContext): Command {
   registerSetAsideCommands(program, context);
   registerHoldCommands(program, context);
   registerNasCommands(program, context);
+  registerReconcileCommand(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);

@@ -42,6 +42,23 @@ export async function commanderOf(pool: Pick<Pool, 'query'>, nasName: string): P
   return rows[0];
 }
 
+/** Who commands a NAS, and when it was last heard. */
+export interface NasSight {
+  /** null: no server commands it. */
+  readonly instance: string | null;
+  readonly breaker: string | null;
+  readonly last_packet_at: Date | null;
+}
+
+/** Every NAS that was heard or commanded, by name. */
+export async function nasSights(pool: Pick<Pool, 'query'>): Promise<ReadonlyMap<string, NasSight>> {
+  const { rows } = await pool.query<NasSight & { name: string }>(
+    `SELECT coalesce(n.name, o.nas_name) AS name, n.last_packet_at, o.instance, o.breaker
+     FROM nas n FULL JOIN (SELECT nas_name, instance, breaker FROM nas_owner WHERE released_at IS NULL) o ON o.nas_name = n.name`,
+  );
+  return new Map(rows.map(({ name, ...sight }) => [name, sight]));
+}
+
 /** A reason and how many enforcements have it. */
 export interface NasTrouble {
   readonly error: string;
