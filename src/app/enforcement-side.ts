@@ -6,14 +6,16 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { NasEntry } from '../config/config.js';
 import { RateClock } from '../domain/effective-rate.js';
+import type { NightlyTime } from '../domain/nightly.js';
 import type { FuseThresholds } from '../domain/fuse.js';
 import { CoaTransport } from '../nas/coa-transport.js';
+import { listingManner } from '../nas/listed-entries.js';
 import { HostKeyStore } from '../nas/host-keys.js';
 import { systemNasClock } from '../nas/nas-clock.js';
 import { execTransportOf, sshTransportOf, type TransportSurroundings } from '../nas/nas-transports.js';
 import { ProfileDriver } from '../nas/profile-driver.js';
 import type { CompiledProfile } from '../nas/profile.js';
-import { wordsOf } from '../nas/profile-words.js';
+import { canList, wordsOf } from '../nas/profile-words.js';
 import { CoaClient } from '../radius/coa-client.js';
 import type { Dictionary } from '../radius/dictionary.js';
 import type { FeedChanges } from '../store/change-feed.js';
@@ -27,6 +29,7 @@ import { closeSessions } from '../store/sweeps.js';
 import type { CommandedNas } from '../workers/commanded-nas.js';
 import { Dispatcher } from '../workers/dispatcher.js';
 import { Loop } from '../workers/loop.js';
+import { type OwnedNas, Reconciler } from '../workers/reconciler.js';
 import type { Settler } from '../workers/settler.js';
 import type { Policy } from './policy.js';
 import { isSame } from './same-settings.js';
@@ -50,6 +53,8 @@ interface Made {
   readonly entry: NasEntry;
   readonly profile: CompiledProfile;
   readonly nas: CommandedNas;
+  /** undefined: it is observed only. */
+  readonly driver: ProfileDriver | undefined;
 }
 
 /** Enforcements of one NAS by state, as they were last counted. */
@@ -61,6 +66,7 @@ export class EnforcementSide {
   readonly #coa: CoaClient;
   readonly #around: TransportSurroundings;
   readonly #loops: readonly Loop[];
+  readonly #reconciler: Reconciler;
   readonly #made = new Map<string, Made>();
   #rates: { readonly timeZone: string; readonly clock: RateClock } | undefined;
   #counts: StateCounts = new Map();
@@ -94,6 +100,14 @@ export class EnforcementSide {
       },
       onLeft: (subscriberIds) => settler.note(subscriberIds),
       spoil: (nasNames) => withTransaction(pool, (client) => spoilEntries(client, nasNames)),
+    });
+    this.#reconciler = new Reconciler({
+      pool,
+      log,
+      owned: () => this.#listingNases(),
+      nightly: () => nightlyTime(deps.policy()),
+      limit: () => deps.policy().config.enforcement.reconcileLimit,
+      nowMs: Date.now,
     });
     const loop = (name: string, intervalMs: number, run: () => Promise<boolean>): Loop =>
       new Loop({ name, intervalMs, run, log });
@@ -130,6 +144,7 @@ export class EnforcementSide {
     this.dispatcher.configure(this.#commandedNases());
     this.dispatcher.start();
     for (const loop of this.#loops) loop.start();
+    this.#reconciler.start();
   }
 
   /** The policy has changed. */
@@ -140,8 +155,10 @@ export class EnforcementSide {
   }
 
   async stop(): Promise<void> {
+    const reconciled = this.#reconciler.stop();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     await this.dispatcher.stop();
+    await reconciled;
     await this.#coa.stop();
   }
 
@@ -206,14 +223,27 @@ export class EnforcementSide {
       const known = before.get(entry.name);
       const isUnchanged =
         known !== undefined && isSame(known.entry, entry) && isSame(known.profile.profile, profile.profile);
-      this.#made.set(entry.name, isUnchanged ? known : { entry, profile, nas: this.#commandedNas(entry, profile) });
+      this.#made.set(entry.name, isUnchanged ? known : this.#make(entry, profile));
     }
     return [...this.#made.values()].map(({ nas }) => nas);
   }
 
-  #commandedNas(entry: NasEntry, profile: CompiledProfile): CommandedNas {
-    const { answers, words, needsAddress, place } = wordsOf(profile);
+  #make(entry: NasEntry, profile: CompiledProfile): Made {
     const driver = entry.mode === 'observe' ? undefined : this.#driverOf(entry, profile);
+    return { entry, profile, nas: this.#commandedNas(entry, profile, driver), driver };
+  }
+
+  /** NASes of ours that can be compared with the database. */
+  #listingNases(): OwnedNas[] {
+    return [...this.#made.values()].flatMap(({ nas: { name }, profile, driver }) => {
+      if (driver === undefined || !canList(profile) || !this.dispatcher.isOwner(name)) return [];
+      const { onlyServed } = profile.profile.listing;
+      return [{ name, onlyServed, driver, list: () => driver.list(), isOwner: () => this.dispatcher.isOwner(name) }];
+    });
+  }
+
+  #commandedNas(entry: NasEntry, profile: CompiledProfile, driver: ProfileDriver | undefined): CommandedNas {
+    const { answers, words, needsAddress, place } = wordsOf(profile);
     this.#versions += 1;
     return {
       name: entry.name,
@@ -241,6 +271,7 @@ export class EnforcementSide {
         ...optional('exec', execTransportOf(entry, profile, systemNasClock)),
       },
       systemNasClock,
+      listingManner(profile.profile.listing),
     );
   }
 
@@ -253,6 +284,13 @@ export class EnforcementSide {
 
 function optional<Key extends string, Value>(key: Key, value: Value | undefined): { readonly [K in Key]?: Value } {
   return value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: Value });
+}
+
+function nightlyTime({ config }: Policy): NightlyTime | undefined {
+  const { reconcileAt } = config.enforcement;
+  const [hour, minute] = reconcileAt.split(':').map(Number);
+  if (hour === undefined || minute === undefined) return undefined;
+  return { minute: hour * 60 + minute, timeZone: config.server.timeZone };
 }
 
 function fuseThresholds({ config }: Policy): FuseThresholds {

@@ -12,7 +12,7 @@ import type { ExplainOptions } from './explain.js';
 export function registerExplainCommand(program: Command, context: CommandContext): void {
   program
     .command('explain <login>')
-    .description('say what a request of this subscriber would be answered now, and why')
+    .description('say what a request of this subscriber would be answered now, what its NASes are told, and why')
     .option(
       '--nas <name>',
       'as that NAS would hear it (default: the NAS of its session, its binding, or the first one)',

@@ -9,6 +9,7 @@ import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { AccessAttemptRow, SubscriberEventRow } from '../store/subscriber-queries.js';
 import type { CommandContext } from './command-context.js';
 import { showDuration, showOctets, showTime } from './display.js';
+import { commandLine, placeLines } from './explain-places.js';
 import type { AnswerAttribute, Explanation } from './explanation.js';
 import { printable } from './printable.js';
 import { drawFields } from './table.js';
@@ -22,6 +23,16 @@ export async function presentExplanation(context: CommandContext, explanation: E
   await context.print(printable(explanation.sentence));
   await context.print('');
   await context.print(drawFields(fieldsOf(explanation, zone), context.columns));
+  for (const place of explanation.places) {
+    const { title, lines } = placeLines(place, zone);
+    await section(context, title, lines);
+  }
+  if (explanation.commands.length > 0)
+    await section(
+      context,
+      'last commands',
+      explanation.commands.map((row) => commandLine(row, zone)),
+    );
   if (explanation.answer === 'accept') {
     await section(context, `answer by the profile ${explanation.profile}`, explanation.attributes.map(attributeText));
   }

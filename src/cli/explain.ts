@@ -1,5 +1,5 @@
 /**
- * `explain`: what a request of a subscriber would be answered now, and why.
+ * `explain`: what a request of a subscriber would be answered now, what its NASes are told, and why.
  *
  * Enters: a login, a NAS. Leaves: the decision with everything it rests on.
  * Invariant: the rows are read by the server's loader and judged by the server's own functions; nothing is decided here.
@@ -22,6 +22,7 @@ import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
 import { flagsOf } from '../store/subscriber-flags.js';
+import { explainPlaces } from './explain-places.js';
 import { sentenceOf } from './explain-sentence.js';
 import { presentExplanation } from './explain-view.js';
 import type { AddressExplanation, AnswerAttribute, Explanation, StateExplanation } from './explanation.js';
@@ -69,7 +70,8 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const sessions = await listLiveSessions(pool, { subscriberId: row.id }, 0, mostSessions);
   const attempts = await listAttempts(pool, { login: row.login, mac: row.mac }, shownAttempts);
   const nas = chooseNas(config.nas, options.nas, [sessions[0]?.nas_name, row.nas_name, attempts[0]?.nas_name]);
-  const profile = compileAllProfiles(config).get(nas.profile);
+  const profiles = compileAllProfiles(config);
+  const profile = profiles.get(nas.profile);
   if (profile === undefined) throw new CommandError(`the NAS ${nas.name} has no profile`, 'run: sluice check-config');
   const directory = await loadDirectoryAround(pool, row.id, asked ?? null);
   if (isAssuming) assumeInDirectory(directory, row);
@@ -119,6 +121,7 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     period: period?.closed_at === null ? period : null,
     attempts,
     events,
+    ...(await explainPlaces(context, config, profiles, directory, row.id)),
   };
 }
 

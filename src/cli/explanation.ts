@@ -12,6 +12,7 @@ import type { SessionRow } from '../store/session-queries.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
 import type { Assumptions } from './explain-assumptions.js';
+import type { NetworkExplanation } from './explain-places.js';
 
 /** An attribute of the answer. */
 export type AnswerAttribute = Omit<ExplainedAttribute, 'tag' | 'because' | 'value'> & {
@@ -38,7 +39,7 @@ export interface AddressExplanation {
 }
 
 /** Everything that `explain` tells. */
-export interface Explanation {
+export interface Explanation extends NetworkExplanation {
   /** As assumed by `--if`. */
   readonly subscriber: SubscriberRow;
   /** What `--if` said, or null. */

@@ -226,6 +226,20 @@ const exec = z
     'Commands by a local script: exit 0 is success, 143 or 254 asks to be called again later, anything else has failed.',
   );
 
+const listing = z
+  .strictObject({
+    entry: pattern()
+      .optional()
+      .describe(
+        'How one line of the list looks, as a regular expression with named groups: address, subscriber (the number in our mark), and where the list ' +
+          'has them blocked, redirect, own_disabled (set when the group matches anything), down and up (bit/s). Lines that do not match are ' +
+          'passed over. Absent: the form that docs/nas-commands.md describes.',
+      ),
+    only_served: onOff(false, 'Whoever may not use the service is not in the list at all.'),
+  })
+  .prefault({})
+  .describe('How the output of users_from_nas is read.');
+
 /** One profile. */
 export const profileSchema = z.strictObject({
   description: z.string().max(1_024).describe('What kind of NAS this is for, in a sentence.'),
@@ -320,6 +334,7 @@ export const profileSchema = z.strictObject({
   coa,
   ssh,
   exec,
+  listing,
   command: z
     .strictObject(commands)
     .prefault({})

@@ -267,6 +267,9 @@ const history = z
   .prefault({})
   .describe('What is kept of the past.');
 
+// 00:00 to 23:59.
+const timeOfDayPattern = /^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/u;
+
 const enforcement = z
   .strictObject({
     fuse_window_minutes: wholeNumber(
@@ -285,6 +288,20 @@ const enforcement = z
     fuse_least_subscribers: wholeNumber(
       { min: 1, max: 10_000_000, default: 20 },
       'So many are never held, however small the part: a provider of 40 blocks more than two people for the month’s bill.',
+    ),
+    reconcile_at: z
+      .string()
+      .refine((text) => text === 'off' || timeOfDayPattern.test(text), {
+        message: 'is not a time of day',
+        params: { remedy: 'write one such as "04:10", in server.time_zone, or "off"' },
+      })
+      .default('04:10')
+      .describe(
+        'When the NASes that can list what they have are compared with the database each night, and what differs is mended; or "off".',
+      ),
+    reconcile_limit: wholeNumber(
+      { min: 0, max: 1_000_000, default: 500 },
+      'So many differences of one NAS are mended in one comparison; the others are shown. A listing that was misread must not undo a city.',
     ),
   })
   .prefault({})

@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: a whole provider on one machine, to look at. Enters: options on the command line. Leaves: a server with two simulated NASes, 200 subscribers
- * and a billing that blocks some of them; the address of the page. Invariants: everything is in one folder of its own on free
+ * and a billing that blocks some of them, which the NASes are told; the address of the page. Invariants: everything is in one folder of its own on free
  * ports of loopback, and gone with Ctrl-C; the server is the real one, and everything is done through its ordinary doors.
  */
 import { createSocket } from 'node:dgram';
@@ -34,6 +34,8 @@ export interface Demo {
   /** `http://127.0.0.1:PORT/` */
   readonly pageUrl: string;
   readonly nases: readonly SimulatedNas[];
+  /** Runs a command line of `sluice` on this provider. @throws DemoCommandError with what it said */
+  command(argv: readonly string[]): Promise<void>;
   /** Rejects when a life or the server fails. */
   readonly failed: Promise<never>;
   /** Ends every session in order, then the server. */
@@ -54,6 +56,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     accounting: await freeUdpPort(),
     status: options.statusPort === 0 ? await freeTcpPort() : options.statusPort,
     database: await freeTcpPort(),
+    commands: { bras1: await freeUdpPort(), bras2: await freeUdpPort() },
   };
   await writeConfiguration(folders.confDir, ports);
   await mkdir(folders.dataDir, { recursive: true, mode: 0o700 });
@@ -87,7 +90,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
         host: HOST,
         authPort: ports.auth,
         accountingPort: ports.accounting,
-        commandPort: 0,
+        commandPort: ports.commands[name],
         nowMs: Date.now,
         onCommand: ({ kind, session }) =>
           say(`${name}: ${kind} for ${session === undefined ? 'a session it does not have' : session.device.login}`),
@@ -101,13 +104,11 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       signal: ending.signal,
       wait: (milliseconds) => delay(milliseconds, undefined, { signal: ending.signal }),
     };
-    const lives = [
-      ...inhabitants.map((one) => live(town, one)),
-      bill(town, inhabitants, ({ login, assignments }) => command(['subscriber', 'set', login, ...assignments])),
-    ];
+    const lives = [...inhabitants.map((one) => live(town, one)), bill(town, inhabitants, command)];
     return {
       pageUrl: `http://${HOST}:${String(ports.status)}/`,
       nases,
+      command,
       failed: Promise.race([firstFailure(lives), server.failed.then((error) => Promise.reject(error))]),
       stop: async () => {
         ending.abort();
@@ -136,7 +137,13 @@ async function firstFailure(lives: readonly Promise<void>[]): Promise<never> {
 
 async function writeConfiguration(
   confDir: string,
-  ports: { auth: number; accounting: number; status: number; database: number },
+  ports: {
+    readonly auth: number;
+    readonly accounting: number;
+    readonly status: number;
+    readonly database: number;
+    readonly commands: Readonly<Record<(typeof NAS_NAMES)[number], number>>;
+  },
 ): Promise<void> {
   await mkdir(join(confDir, 'nas.d'), { recursive: true });
   const settings = [
@@ -151,6 +158,9 @@ async function writeConfiguration(
     'interim_seconds = 60',
     '[addresses]',
     'quarantine_seconds = 20',
+    '[enforcement]',
+    // The billing blocks more people in ten minutes than a town of this size ever would.
+    'fuse_window_minutes = 1',
     '[status]',
     `listen = "${HOST}:${String(ports.status)}"`,
     '',
@@ -164,6 +174,7 @@ async function writeConfiguration(
       `nas_identifier = "${name}"`,
       'secret_file = "${data}/secrets/demo-nas"',
       `profile = "${NAS_PROFILES[name]}"`,
+      `coa = { port = ${String(ports.commands[name])} }`,
       '',
     ].join('\n'),
   );

@@ -1,5 +1,5 @@
 /**
- * What the people of the demo do all day. Enters: inhabitants, NASes, chance, time that passes. Leaves: logins, octets, ends. Invariants: everybody stops at
+ * What the people of the demo do all day. Enters: inhabitants, NASes, chance, time that passes. Leaves: logins, octets, ends, changes of flags and plans. Invariants: everybody stops at
  * once when the demo ends; chance is the caller's, so a test can live the same day twice.
  */
 import { between, oneOf, plans, type Inhabitant, type Random } from './population.js';
@@ -20,6 +20,12 @@ const SHORTEST_SESSION_MS = 40_000;
 const LONGEST_SESSION_MS = 300_000;
 /** How often a NAS reports, ms: more often than in life, so that octets are seen moving. */
 const REPORT_EVERY_MS = 10_000;
+/** The line of a house, bit/s: nobody is faster, whatever the plan. */
+const LINE_BPS = 1e9;
+/** People use a small part of what they pay for. */
+const USED_SHARE = 0.06;
+/** In the walled garden there is only a page that asks for money, octets/s. */
+const WALLED_GARDEN_OCTETS_PER_SECOND = 4_000;
 /** Between two sessions, and after a refusal, ms. */
 const SHORTEST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 40_000;
@@ -32,7 +38,7 @@ export async function live(town: Town, inhabitant: Inhabitant): Promise<void> {
     while (!signal.aborted) {
       const nas = oneOf(random, town.nases);
       const answer = await nas.logIn(deviceOf(inhabitant, random));
-      if (answer.result === 'accepted') await use(town, nas, inhabitant, answer.session);
+      if (answer.result === 'accepted') await use(town, nas, answer.session);
       await wait(between(random, SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS));
     }
   } catch (error) {
@@ -54,9 +60,8 @@ function deviceOf(inhabitant: Inhabitant, random: Random): Device {
   }
 }
 
-async function use(town: Town, nas: SimulatedNas, inhabitant: Inhabitant, session: NasSession): Promise<void> {
+async function use(town: Town, nas: SimulatedNas, session: NasSession): Promise<void> {
   const { random, wait } = town;
-  const speed = plans.find((plan) => plan.name === inhabitant.plan)?.octetsPerSecond ?? 0;
   const lengthMs = between(random, SHORTEST_SESSION_MS, LONGEST_SESSION_MS);
   let disconnected = false;
   session.onDisconnect = () => (disconnected = true);
@@ -64,6 +69,7 @@ async function use(town: Town, nas: SimulatedNas, inhabitant: Inhabitant, sessio
     const stepMs = Math.min(REPORT_EVERY_MS * between(random, 0.7, 1.3), lengthMs - usedMs);
     await wait(stepMs);
     usedMs += stepMs;
+    const speed = octetsPerSecond(session);
     session.outputOctets += Math.floor((speed * between(random, 0, 1) * stepMs) / 1000);
     session.inputOctets += Math.floor((speed * between(random, 0, 0.2) * stepMs) / 1000);
     if (usedMs < lengthMs) await nas.report(session);
@@ -72,16 +78,20 @@ async function use(town: Town, nas: SimulatedNas, inhabitant: Inhabitant, sessio
   await nas.end(session, oneOf(random, [userRequest, userRequest, userRequest, lostCarrier, idleTimeout]));
 }
 
-/** One thing that the billing does to somebody, as `subscriber set` takes it. */
-export interface BillingAct {
-  readonly login: string;
-  readonly assignments: readonly string[];
+/** How fast somebody is who does as the NAS was told. */
+function octetsPerSecond({ service }: NasSession): number {
+  if (service.isWalledGarden) return WALLED_GARDEN_OCTETS_PER_SECOND;
+  return (Math.min(service.downBps ?? LINE_BPS, LINE_BPS) / 8) * USED_SHARE;
 }
 
-/** Seconds between two acts of the billing, ms. */
-const BILLING_EVERY_MS = 6_000;
+/** How long the billing waits between two acts, ms. */
+const BILLING_EVERY_MS = 4_000;
 /** People who are kept out at once, at most. */
 const MOST_BLOCKED = 12;
+/** How many acts of a hundred are which; what is left ends a session. */
+const LIFTS_PERCENT = 35;
+const BLOCKS_PERCENT = 35;
+const PLANS_PERCENT = 20;
 
 const blocks = [
   ['redirect', 'owes 300'],
@@ -91,36 +101,40 @@ const blocks = [
   ['admin_blocked', 'complaint 4711'],
 ] as const;
 
-/** Blocks people and lets them in again until the demo ends. Whoever is blocked is put off the network by his NAS. */
+/**
+ * Blocks people and lets them in again, sells them other plans, ends sessions, until the demo ends. It writes what should be, and tells no NAS: that is
+ * the server's work.
+ *
+ * @param act one command line of `sluice`
+ */
 export async function bill(
   town: Town,
   inhabitants: readonly Inhabitant[],
-  act: (act: BillingAct) => Promise<void>,
+  act: (argv: readonly string[]) => Promise<void>,
 ): Promise<void> {
-  const { random, wait, signal, nases } = town;
+  const { random, wait, signal } = town;
   const blocked: { readonly login: string; readonly flag: string }[] = [];
+  const set = (login: string, ...assignments: readonly string[]): Promise<void> =>
+    act(['subscriber', 'set', login, ...assignments]);
   try {
     while (!signal.aborted) {
       await wait(BILLING_EVERY_MS);
+      const chance = random() * 100;
       const oldest = blocked[0];
-      if (oldest !== undefined && (blocked.length >= MOST_BLOCKED || random() < 0.35)) {
+      if (oldest !== undefined && (blocked.length >= MOST_BLOCKED || chance < LIFTS_PERCENT)) {
         blocked.shift();
-        await act({ login: oldest.login, assignments: [`${oldest.flag}=false`] });
+        await set(oldest.login, `${oldest.flag}=false`);
         continue;
       }
       const { login } = oneOf(random, inhabitants);
       if (blocked.some((one) => one.login === login)) continue;
-      const [flag, reason] = oneOf(random, blocks);
-      blocked.push({ login, flag });
-      await act({ login, assignments: [`${flag}=true`, `${flag}_reason=${reason}`] });
-      // A NAS is not told of a flag by this release: its operator is.
-      for (const nas of nases) {
-        for (const session of nas.sessions) {
-          if (session.device.login !== login) continue;
-          session.onDisconnect();
-          await nas.end(session, TerminateCause.adminReset);
-        }
-      }
+      if (chance < LIFTS_PERCENT + BLOCKS_PERCENT) {
+        const [flag, reason] = oneOf(random, blocks);
+        blocked.push({ login, flag });
+        await set(login, `${flag}=true`, `${flag}_reason=${reason}`);
+      } else if (chance < LIFTS_PERCENT + BLOCKS_PERCENT + PLANS_PERCENT)
+        await set(login, `plan=${oneOf(random, plans).name}`);
+      else await act(['subscriber', 'disconnect', login]);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -42,7 +42,10 @@ async function run(): Promise<void> {
       `  CoA and Disconnect: ${demo.nases.map((nas) => `${nas.name} on 127.0.0.1:${String(nas.commandPort)}`).join(', ')}`,
     );
     say('');
-    say('  People log in, move octets, are blocked and leave. Ctrl-C ends it.');
+    say('  Too much at once, for the fuse to hold:  … plan set home-200 down=20M');
+    say('  and to let it go on:                     … hold release');
+    say('');
+    say('  People log in, move octets, are blocked and leave, and the NASes are told. Ctrl-C ends it.');
     await Promise.race([stopAsked, demo.failed]).finally(async () => {
       say('ending …');
       await demo.stop();

@@ -44,9 +44,9 @@ export interface Inhabitant {
 }
 
 export const plans = [
-  { name: 'home-50', down: '50M', up: '20M', octetsPerSecond: 400_000 },
-  { name: 'home-200', down: '200M', up: '100M', octetsPerSecond: 1_500_000 },
-  { name: 'office', down: '500M', up: '500M', octetsPerSecond: 4_000_000 },
+  { name: 'home-50', down: '50M', up: '20M' },
+  { name: 'home-200', down: '200M', up: '100M' },
+  { name: 'office', down: '500M', up: '500M' },
 ] as const;
 
 /** Pool of the dynamic addresses, and where the static ones are (RFC 6598). */

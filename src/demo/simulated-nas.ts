@@ -12,6 +12,7 @@ import { ReplyBuilder } from '../radius/reply.js';
 import { RequestBuilder } from '../radius/request.js';
 import { SharedSecret } from '../radius/shared-secret.js';
 import { RadiusExchange } from './radius-exchange.js';
+import { toldService, type ToldService, untold } from './told-service.js';
 
 export interface SimulatedNasOptions {
   /** NAS-Identifier. */
@@ -52,6 +53,8 @@ export interface NasSession {
   readonly address: string;
   readonly class: Buffer | undefined;
   readonly startedAtMs: number;
+  /** As the Accept said, and every CoA since. */
+  service: ToldService;
   inputOctets: number;
   outputOctets: number;
   /** Told when the NAS ends it: a Disconnect, not the subscriber. */
@@ -135,6 +138,7 @@ export class SimulatedNas {
       address: reply.address(Attribute.framedIpAddress) ?? this.#ownAddress(),
       class: given && Buffer.from(given),
       startedAtMs: this.#options.nowMs(),
+      service: toldService(reply, untold),
       inputOctets: 0,
       outputOctets: 0,
       onDisconnect: () => undefined,
@@ -236,6 +240,7 @@ export class SimulatedNas {
         : Code.coaAck;
     const reply = new ReplyBuilder(packet, code, this.#secret);
     if (session === undefined) reply.addUint32(Attribute.errorCause, SESSION_CONTEXT_NOT_FOUND);
+    else if (!isDisconnect) session.service = toldService(packet, session.service);
     this.#commands.send(reply.finish(), port, address);
     this.#options.onCommand?.({ kind: isDisconnect ? 'disconnect' : 'coa', request: packet, session });
     if (!isDisconnect || session === undefined) return;

@@ -3,6 +3,7 @@
  * Invariants: a driver never throws for what a NAS did; it says `applied` only with evidence, and `unreachable` with `reached: 'never'` only
  * when not one octet of the command can have arrived.
  */
+import type { ListedPolicy } from '../domain/reconcile.js';
 import type { Evidence, PlannedCommand, ServiceState } from '../domain/service-state.js';
 
 /** Who a run is about, for the variables of templates. */
@@ -76,6 +77,8 @@ export interface ListedEntry {
   readonly subscriberId: number | null;
   readonly address: string | null;
   readonly text: string;
+  /** As far as the list tells it. */
+  readonly policy?: ListedPolicy | undefined;
 }
 
 /** Speaks to one NAS. */

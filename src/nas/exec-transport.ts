@@ -7,12 +7,14 @@ import { dirname } from 'node:path';
 import { commandEnvironment } from './command-variables.js';
 import type { CommandNas } from './command-variable.js';
 import { outcomeText, plainOutput } from './console-text.js';
-import type { CommandOutcome } from './driver.js';
-import { maxPartOctets } from './marked-output.js';
+import type { ReadingCommandName } from '../domain/service-state.js';
+import type { CommandTemplate } from './command-template.js';
+import type { CommandOutcome, EnforcementRun } from './driver.js';
+import { maxPartOctets, maxReadOctets } from './marked-output.js';
 import type { NasClock } from './nas-clock.js';
 import { contextOf } from './ssh-transport.js';
 import { inRounds } from './step-rounds.js';
-import type { StepResult, StepTask, StepTransport } from './step.js';
+import type { ReadAnswer, StepResult, StepTask, StepTransport } from './step.js';
 
 /** The script of a NAS and its bounds. */
 export interface ExecSettings {
@@ -70,6 +72,26 @@ export class ExecTransport implements StepTransport {
       await Promise.all(Array.from({ length: Math.min(this.#settings.parallel, round.length) }, worker));
       return results;
     });
+  }
+
+  /** Runs a command that reads: what it prints is the answer. */
+  async read(
+    _lines: readonly CommandTemplate[],
+    name: ReadingCommandName,
+    about: EnforcementRun | undefined,
+  ): Promise<ReadAnswer> {
+    const data = about?.desired.present === true ? about.desired : undefined;
+    const environment = commandEnvironment({
+      nas: this.#settings.nas,
+      command: name,
+      subject: about?.subject,
+      session: about?.session,
+      data,
+      service: undefined,
+    });
+    const end = await this.#run(name, environment, maxReadOctets);
+    if (end.end === 'exit' && end.code === 0) return { ok: true, output: plainOutput(end.output) };
+    return { ok: false, outcome: this.#outcome(0, end) };
   }
 
   async stop(): Promise<void> {
@@ -135,7 +157,7 @@ export class ExecTransport implements StepTransport {
     return { outcome: 'later', afterMs: laterStepMs * times, text: `exit code ${code} ${output}`.trim() };
   }
 
-  #run(argument: string, environment: Readonly<Record<string, string>>): Promise<ScriptEnd> {
+  #run(argument: string, environment: Readonly<Record<string, string>>, maxOutput = maxPartOctets): Promise<ScriptEnd> {
     const { script, timeoutMs, clock } = this.#settings;
     return new Promise((resolve) => {
       // In a group of its own, so that its children end with it.
@@ -178,7 +200,7 @@ export class ExecTransport implements StepTransport {
         else finish({ end: 'signal', signal: exited.signal ?? 'a signal', output });
       };
       const read = (chunk: Buffer): void => {
-        if (output.length < maxPartOctets) output += chunk.toString('utf8');
+        if (output.length < maxOutput) output += chunk.toString('utf8');
       };
       child.stdout.on('data', read);
       child.stderr.on('data', read);

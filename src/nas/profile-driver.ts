@@ -4,7 +4,7 @@
  */
 import type { ReadingCommandName } from '../domain/service-state.js';
 import { outcomeText } from './console-text.js';
-import { listedEntries } from './listed-entries.js';
+import { listedEntries, type ListingManner } from './listed-entries.js';
 import type { ListedEntry } from './driver.js';
 import type { CommandOutcome, CommandResult, DriverName, EnforcementRun, NasDriver, RunResult } from './driver.js';
 import type { NasClock } from './nas-clock.js';
@@ -52,8 +52,11 @@ export class ProfileDriver implements NasDriver {
   readonly #commands: CompiledCommands;
   readonly #transports: Transports;
   readonly #clock: NasClock;
+  readonly #listing: ListingManner | undefined;
 
-  constructor(commands: CompiledCommands, transports: Transports, clock: NasClock) {
+  /** @param listing how what `users_from_nas` prints is read */
+  constructor(commands: CompiledCommands, transports: Transports, clock: NasClock, listing?: ListingManner) {
+    this.#listing = listing;
     this.#commands = commands;
     this.#transports = transports;
     this.#clock = clock;
@@ -106,14 +109,14 @@ export class ProfileDriver implements NasDriver {
    * @returns what the NAS printed, or why there is nothing
    */
   async read(name: ReadingCommandName, about: EnforcementRun | undefined): Promise<ReadAnswer> {
-    const { ssh } = this.#transports;
-    const lines = (this.#commands.get(name)?.steps ?? []).flatMap((step) =>
-      step.send === 'ssh' && step.into === undefined ? step.lines : [],
-    );
+    const { ssh, exec } = this.#transports;
+    const steps = this.#commands.get(name)?.steps ?? [];
+    if (steps.some((step) => step.send === 'exec') && exec?.read !== undefined) return exec.read([], name, about);
+    const lines = steps.flatMap((step) => (step.send === 'ssh' && step.into === undefined ? step.lines : []));
     if (lines.length === 0 || ssh?.read === undefined) {
       return {
         ok: false,
-        outcome: { outcome: 'unsayable', text: `the profile does not say how ${name} is done over SSH` },
+        outcome: { outcome: 'unsayable', text: `the profile does not say how ${name} is done over SSH or by a script` },
       };
     }
     return ssh.read(lines, name, about);
@@ -122,7 +125,7 @@ export class ProfileDriver implements NasDriver {
   /** What the NAS says it has. */
   async list(): Promise<ListAnswer> {
     const answer = await this.read('users_from_nas', undefined);
-    return answer.ok ? { ok: true, entries: listedEntries(answer.output) } : answer;
+    return answer.ok ? { ok: true, entries: listedEntries(answer.output, this.#listing) } : answer;
   }
 
   /** The next steps of a run that go the same way, across its commands: a transport may put them into one packet. */

@@ -40,6 +40,12 @@ export function wordsOf({ profile, states, commands }: CompiledProfile): Profile
   };
 }
 
+/** Whether what is on a NAS of this kind can be listed and compared with the database: entries of ours, by a console or a script. */
+export function canList({ profile, commands }: CompiledProfile): boolean {
+  const steps = commands.get('users_from_nas')?.steps ?? [];
+  return profile.enforcement?.place === 'provisioned' && steps.some(({ send }) => send === 'ssh' || send === 'exec');
+}
+
 /** Whether an answer differs with the rate. */
 function isRated(state: CompiledState): boolean {
   const fast = state.encode(sampleContext({ rate: true, burst: false }));

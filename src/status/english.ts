@@ -5,15 +5,18 @@
 import { describeReason, DISCARD_REASONS, REJECT_REASONS } from '../domain/access-reason.js';
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { Exception, Standing } from '../domain/standing.js';
+import { enforcementEnglish } from './english-enforcement.js';
 import type { Format, UnitWords } from './format.js';
 
 const units: UnitWords = {
   locale: 'en-GB',
   octetUnits: ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'],
+  bitRateUnits: ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'],
   day: 'd',
   hour: 'h',
   minute: 'min',
   second: 's',
+  millisecond: 'ms',
   now: 'just now',
   ago: (duration) => `${duration} ago`,
 };
@@ -231,7 +234,19 @@ function sentence(standing: Standing, format: Format, because: string | undefine
   }
 }
 
-export const english = { code: 'en', units, text, flagNames, stateNames, endCauses, outcomes, reason, state, sentence };
+export const english = {
+  code: 'en',
+  units,
+  text,
+  flagNames,
+  stateNames,
+  endCauses,
+  outcomes,
+  reason,
+  state,
+  sentence,
+  enforcement: enforcementEnglish,
+};
 
 /** One language of the pages. */
 export type Language = typeof english;

@@ -6,10 +6,13 @@ export interface UnitWords {
   readonly locale: string;
   /** From octets up, each 1024 of the one before. */
   readonly octetUnits: readonly string[];
+  /** From bit/s up, each 1000 of the one before. */
+  readonly bitRateUnits: readonly string[];
   readonly day: string;
   readonly hour: string;
   readonly minute: string;
   readonly second: string;
+  readonly millisecond: string;
   readonly now: string;
   /** Puts "ago" around a duration. */
   readonly ago: (duration: string) => string;
@@ -57,6 +60,28 @@ export class Format {
     return `${this.#rate.format(value)} ${units[unit] ?? ''}`;
   }
 
+  /** `50 Mbit/s`. @param bps bit/s */
+  bitRate(bps: number): string {
+    const units = this.#words.bitRateUnits;
+    let value = bps;
+    let unit = 0;
+    while (value >= 1000 && unit < units.length - 1) {
+      value /= 1000;
+      unit += 1;
+    }
+    return `${this.#rate.format(value)} ${units[unit] ?? ''}`;
+  }
+
+  /** How long something took that is quick when all is well: `12 ms`, `1.5 s`, from a minute on as any duration. */
+  elapsed(milliseconds: number): string {
+    const { millisecond, second } = this.#words;
+    if (milliseconds < 1) return `< 1 ${millisecond}`;
+    if (milliseconds < 1000) return `${this.#rate.format(Math.round(milliseconds))} ${millisecond}`;
+    return milliseconds < 60_000
+      ? `${this.#rate.format(milliseconds / 1000)} ${second}`
+      : this.duration(milliseconds / 1000);
+  }
+
   /** `3 d 4 h`, `12 min`, `8 s`: the two largest units. */
   duration(seconds: number): string {
     const { day, hour, minute, second } = this.#words;
@@ -79,6 +104,13 @@ export class Format {
   /** `2026-11-02 03:04:05` in the configured time zone. */
   instant(at: Date): string {
     return this.#instant.format(at);
+  }
+
+  /** `03:04:05` of today, with the day before it when it is another one. */
+  clock(at: Date): string {
+    const instant = this.instant(at);
+    const today = this.day(new Date(this.#nowMs));
+    return instant.startsWith(`${today} `) ? instant.slice(today.length + 1) : instant;
   }
 
   /** `2026-11-02` in the configured time zone. */

@@ -3,6 +3,7 @@
  * it; there is no script, and nothing is loaded from elsewhere.
  */
 import { html } from 'hono/html';
+import type { HeldChanges } from '../store/page-enforcement.js';
 import type { Language } from './english.js';
 import type { Format } from './format.js';
 
@@ -18,6 +19,8 @@ export interface View {
   readonly nowMs: number;
   /** With {login}, {contract}, {id}; undefined: no link. */
   readonly billingUrl: string | undefined;
+  /** What the fuse holds; undefined: nothing, or nobody can tell. */
+  readonly held: HeldChanges | undefined;
 }
 
 export type Section = 'overview' | 'subscribers' | 'sessions' | 'nases' | 'pools' | 'setAside';
@@ -69,6 +72,7 @@ export function documentOf(
           ${searchForm(view, page.search ?? '')}
         </header>
         <main>
+          ${heldBanner(view)}
           <h1>${page.title}</h1>
           ${page.content}
         </main>
@@ -78,6 +82,14 @@ export function documentOf(
         </footer>
       </body>
     </html>`;
+}
+
+/** While the fuse holds, every page says so: nothing else explains why a block does nothing. */
+function heldBanner({ held, language, format }: View): Markup {
+  if (held === undefined) return html``;
+  return html`<p class="sentence bad held">
+    ${language.enforcement.held(held, format)} <code>sluice hold release</code>
+  </p>`;
 }
 
 function searchForm(view: View, search: string): Markup {
@@ -145,6 +157,21 @@ export function sectionOf(title: string, content: Markup | readonly Markup[]): M
     <h2>${title}</h2>
     ${content}
   </section>`;
+}
+
+/** Facts with their titles; those without a value are left out. */
+export function factList(facts: readonly (readonly [title: string, value: Markup | string | null])[]): Markup {
+  return html`<dl class="facts">
+    ${facts
+      .filter(([, value]) => value !== null && value !== '')
+      .map(
+        ([title, value]) =>
+          html`<div>
+            <dt>${title}</dt>
+            <dd>${value}</dd>
+          </div>`,
+      )}
+  </dl>`;
 }
 
 /** An instant, with how long ago it was. */

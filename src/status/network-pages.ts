@@ -1,8 +1,8 @@
 /**
- * Sessions, NASes, pools and what was set aside. Enters: rows. Leaves: markup. Invariant: what a device said is shown as text and never anything else.
+ * Sessions, pools and what was set aside. Enters: rows. Leaves: markup. Invariant: what a device said is shown as text and never anything else.
  */
 import { html } from 'hono/html';
-import type { ListedSession, NasRow, PoolStanding } from '../store/page-queries.js';
+import type { ListedSession, PoolStanding } from '../store/page-queries.js';
 import type { SetAsideRow } from '../store/set-aside.js';
 import { shareBar } from './chart.js';
 import {
@@ -73,50 +73,6 @@ export function sessionsPage(view: View, shown: SessionsShown): Markup {
           : html`<p class="note">${text.moreRows}</p>`
         : html``,
     ],
-  });
-}
-
-/** A NAS with what only this process knows of it. */
-export interface NasShown extends NasRow {
-  readonly sessions: number;
-  readonly drops: readonly { readonly reason: string; readonly count: number }[];
-}
-
-/** A NAS that said nothing for this long is shown as silent, ms: three usual interim intervals. */
-const SILENT_AFTER_MS = 900_000;
-
-export function nasPage(view: View, rows: readonly NasShown[]): Markup {
-  const { text } = view.language;
-  const { format } = view;
-  const interim = (row: NasShown): string => (row.interim_seconds === null ? '' : format.duration(row.interim_seconds));
-  const heard = (at: Date | null): Markup => {
-    if (at === null) return badge('quiet', text.never);
-    const isSilent = view.nowMs - at.getTime() > SILENT_AFTER_MS;
-    return html`${timeOf(view, at)} ${badge(isSilent ? 'warn' : 'good', format.ago(at))}`;
-  };
-  return documentOf(view, {
-    title: text.nases,
-    section: 'nases',
-    refreshes: true,
-    content: tableOf<NasShown>(
-      [
-        { title: text.nas, cell: (row) => nasLink(row.name, row.name) },
-        { title: text.profile, cell: (row) => row.profile },
-        { title: text.sessions, number: true, cell: (row) => format.number(row.sessions) },
-        { title: text.lastPacket, cell: (row) => heard(row.last_packet_at) },
-        { title: text.lastAccounting, cell: (row) => timeOf(view, row.last_accounting_at) },
-        { title: text.interim, number: true, cell: interim },
-        {
-          title: text.drops,
-          cell: (row) =>
-            row.drops.length === 0
-              ? ''
-              : html`${row.drops.map(({ reason, count }) => badge('warn', `${reason}: ${format.number(count)}`))}`,
-        },
-      ],
-      rows,
-      text.noNas,
-    ),
   });
 }
 

@@ -3,6 +3,7 @@
  * without the database too, for it is looked at most when that is away.
  */
 import { html } from 'hono/html';
+import type { HeldChanges, PlaceCounts } from '../store/page-enforcement.js';
 import type { PoolStanding } from '../store/page-queries.js';
 import { areaChart } from './chart.js';
 import { badge, documentOf, sectionOf, tableOf, type Markup, type View } from './layout.js';
@@ -30,6 +31,10 @@ export interface Overview {
   /** Undefined while the database is away. */
   readonly pools: readonly PoolStanding[] | undefined;
   readonly setAside: number | undefined;
+  /** Places on NASes by state; undefined while the database is away. */
+  readonly places: PlaceCounts | undefined;
+  /** What the fuse holds; JSON tells what the banner of the page does. */
+  readonly held: HeldChanges | undefined;
 }
 
 /** Reads what the measures of the metrics say, so that page and metrics never differ. */
@@ -173,6 +178,14 @@ export function overviewPage(view: View, overview: Overview): Markup {
           totals.accounting
             .filter(({ count }) => count > 0)
             .map(({ status, count }) => ({ label: accountingNames[status] ?? status, count })),
+        )}
+        ${counters(
+          language.enforcement.text.enforcementByState,
+          text.state,
+          language.enforcement.text.noPlacesYet,
+          Object.entries(overview.places ?? {})
+            .map(([state, count]) => ({ label: language.enforcement.stateNames[state] ?? state, count }))
+            .sort((one, other) => other.count - one.count),
         )}
       </div>`,
       overview.pools === undefined

@@ -8,28 +8,42 @@ import type { Pool } from 'pg';
 import type { AccessDecision } from '../domain/access.js';
 import { readSearchText } from '../domain/search-text.js';
 import { standingOf } from '../domain/standing.js';
+import { commandsOfNas, commandsOfSubscriber } from '../store/command-history.js';
 import { classifyDatabaseError } from '../store/database.js';
+import {
+  heldChanges,
+  nasStandings,
+  placesOfSubscriber,
+  unsettledPlaces,
+  type HeldChanges,
+  type NasStanding,
+  type PlaceCounts,
+} from '../store/page-enforcement.js';
 import {
   addressesBetween,
   countSessionsByNas,
   dayBounds,
   lastEndOf,
+  findNas,
   listNas,
   newestSessions,
   poolStandings,
   sessionsOfNas,
+  type NasRow,
 } from '../store/page-queries.js';
 import { findPerson, searchAttempts, searchPeople, type PersonRow } from '../store/people-search.js';
 import { listEndedSessions, listLiveSessions, type SessionRow } from '../store/session-queries.js';
 import { listSetAside } from '../store/set-aside.js';
 import { flagsOf } from '../store/subscriber-flags.js';
 import { listAttempts, listEvents, listPeriods } from '../store/subscriber-queries.js';
+import { commandSentence } from './enforcement-parts.js';
 import { Format } from './format.js';
 import type { Health } from './health.js';
 import { languageFor } from './language.js';
 import { documentOf, type Markup, type View } from './layout.js';
 import type { Measure } from './metrics.js';
-import { nasPage, poolsPage, sessionsPage, setAsidePage, type NasShown } from './network-pages.js';
+import { nasPage, oneNasPage, type NasShown } from './nas-pages.js';
+import { poolsPage, sessionsPage, setAsidePage } from './network-pages.js';
 import { overviewPage, totalsOf } from './overview-page.js';
 import { searchPage, standingSentence, subscriberPage } from './people-pages.js';
 import { Remembered } from './remembered.js';
@@ -80,6 +94,9 @@ const FOUND_ROWS = 50;
 const SECTION_ROWS = 50;
 const ATTEMPT_ROWS = 20;
 const PERIOD_ROWS = 24;
+/** Places of one subscriber: one for each session, or each NAS that has an entry. */
+const PLACE_ROWS = 20;
+const COMMAND_ROWS = 30;
 /** NASes; more of them are a question for SQL. */
 const NAS_ROWS = 1_000;
 const DAY_MS = 86_400_000;
@@ -108,6 +125,11 @@ declare module 'fastify' {
 export function addPages(app: FastifyInstance, deps: PageDeps): void {
   const pools = new Remembered(() => withDatabase(deps, poolStandings), COUNTS_MAX_AGE_MS, deps.nowMs);
   const sessionCounts = new Remembered(() => withDatabase(deps, countSessionsByNas), COUNTS_MAX_AGE_MS, deps.nowMs);
+  const standings = new Remembered(
+    () => withDatabase(deps, (pool) => nasStandings(pool, undefined, NAS_ROWS)),
+    COUNTS_MAX_AGE_MS,
+    deps.nowMs,
+  );
   const page = (path: string, make: (request: FastifyRequest) => Promise<Page>): void => {
     const handler =
       (form: 'html' | 'json') =>
@@ -116,11 +138,12 @@ export function addPages(app: FastifyInstance, deps: PageDeps): void {
     app.get(path, handler('html'));
     app.get(`/api${path === '/' ? '/overview' : path}`, handler('json'));
   };
-  page('/', () => overview(deps, pools));
+  page('/', () => overview(deps, pools, standings));
   page('/subscribers', (request) => search(deps, request));
   page('/subscribers/:id', (request) => subscriber(deps, request));
   page('/sessions', (request) => sessions(deps, request));
-  page('/nas', () => nases(deps, sessionCounts));
+  page('/nas', () => nases(deps, sessionCounts, standings));
+  page('/nas/:name', (request) => oneNas(deps, request, sessionCounts));
   page('/pools', async () => {
     const rows = await pools.get();
     return { json: rows, markup: (view) => poolsPage(view, rows) };
@@ -193,12 +216,18 @@ async function send(
     instance: deps.instance,
     nowMs,
     billingUrl: deps.billingUrl(),
+    held: await heldOf(deps),
   });
   return reply
     .header('vary', 'accept-language')
     .header('content-language', language.code)
     .type('text/html; charset=utf-8')
     .send(String(markup));
+}
+
+/** What the fuse holds. A page is shown without it when that cannot be had: whatever is wrong was told already. */
+async function heldOf(deps: PageDeps): Promise<HeldChanges | undefined> {
+  return await withDatabase(deps, heldChanges).catch(() => undefined);
 }
 
 /** Octets beyond 2⁵³ are text, so that no reader rounds them. */
@@ -217,7 +246,11 @@ function idOf(text: string | undefined): number | undefined {
   return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }
 
-async function overview(deps: PageDeps, pools: Remembered<Awaited<ReturnType<typeof poolStandings>>>): Promise<Page> {
+async function overview(
+  deps: PageDeps,
+  pools: Remembered<Awaited<ReturnType<typeof poolStandings>>>,
+  standings: Remembered<readonly NasStanding[]>,
+): Promise<Page> {
   const absent = (error: unknown): undefined => {
     if (!(error instanceof DatabaseAwayError)) deps.onError(error);
     return undefined;
@@ -231,8 +264,19 @@ async function overview(deps: PageDeps, pools: Remembered<Awaited<ReturnType<typ
       (rows) => rows.length,
       absent,
     ),
+    places: await standings.get().then(sumOfPlaces, absent),
+    held: await heldOf(deps),
   };
   return { json: shown, markup: (view) => overviewPage(view, shown) };
+}
+
+/** Places of all NASes by state. */
+function sumOfPlaces(standings: readonly NasStanding[]): PlaceCounts {
+  const sum: Partial<Record<keyof PlaceCounts, number>> = {};
+  for (const { counts } of standings)
+    for (const [state, count] of Object.entries(counts) as [keyof PlaceCounts, number][])
+      sum[state] = (sum[state] ?? 0) + count;
+  return sum;
 }
 
 async function search(deps: PageDeps, request: FastifyRequest): Promise<Page> {
@@ -259,7 +303,7 @@ async function subscriber(deps: PageDeps, request: FastifyRequest): Promise<Page
   const now = new Date(deps.nowMs());
   const since = (days: number): Date => new Date(now.getTime() - days * DAY_MS);
   const facts = await withDatabase(deps, async (pool) => {
-    const [sessions, ended, attempts, events, periods, lastEnd, bounds] = await Promise.all([
+    const [sessions, ended, attempts, events, periods, lastEnd, bounds, places, commands] = await Promise.all([
       listLiveSessions(pool, { subscriberId: person.id }, 0, SECTION_ROWS),
       listEndedSessions(pool, { subscriberId: person.id }, since(1), SECTION_ROWS),
       listAttempts(pool, { login: person.login, mac: person.mac }, ATTEMPT_ROWS),
@@ -267,9 +311,11 @@ async function subscriber(deps: PageDeps, request: FastifyRequest): Promise<Page
       listPeriods(pool, person.id, PERIOD_ROWS),
       lastEndOf(pool, person.id, since(LAST_END_DAYS)),
       day === undefined ? { from: since(ADDRESS_DAYS), until: now } : dayBounds(pool, day, deps.timeZone),
+      placesOfSubscriber(pool, person.id, PLACE_ROWS),
+      commandsOfSubscriber(pool, person.id, COMMAND_ROWS),
     ]);
     const addresses = await addressesBetween(pool, person.id, bounds.from, bounds.until, SECTION_ROWS);
-    return { sessions, ended, attempts, events, periods, lastEnd, addresses };
+    return { sessions, ended, attempts, events, periods, lastEnd, addresses, places, commands };
   });
   const { attempts, lastEnd } = facts;
   const lastAttempt = attempts[0];
@@ -297,8 +343,9 @@ async function subscriber(deps: PageDeps, request: FastifyRequest): Promise<Page
   const language = languageFor(request.headers['accept-language']);
   const sentence = (view: Pick<View, 'format' | 'language'>): string => standingSentence(view as View, standing, flags);
   const format = new Format(language.units, deps.timeZone, now.getTime());
+  const commands = shown.commands.map((row) => ({ ...row, sentence: commandSentence({ language, format }, row) }));
   return {
-    json: { ...shown, sentence: sentence({ language, format }) },
+    json: { ...shown, commands, sentence: sentence({ language, format }) },
     markup: (view) => subscriberPage(view, shown),
   };
 }
@@ -325,14 +372,56 @@ async function sessions(deps: PageDeps, request: FastifyRequest): Promise<Page> 
   return { json: shown, markup: (view) => sessionsPage(view, shown) };
 }
 
-async function nases(deps: PageDeps, counts: Remembered<ReadonlyMap<string, number>>): Promise<Page> {
-  const rows = await withDatabase(deps, (pool) => listNas(pool, NAS_ROWS));
-  const sessions = await counts.get();
+async function nases(
+  deps: PageDeps,
+  counts: Remembered<ReadonlyMap<string, number>>,
+  standings: Remembered<readonly NasStanding[]>,
+): Promise<Page> {
+  const [rows, sessions, known] = await Promise.all([
+    withDatabase(deps, (pool) => listNas(pool, NAS_ROWS)),
+    counts.get(),
+    standings.get(),
+  ]);
+  const shown = rows.map((row) =>
+    nasShown(
+      deps,
+      row,
+      sessions,
+      known.find((one) => one.nas_name === row.name),
+    ),
+  );
+  return { json: shown, markup: (view) => nasPage(view, shown) };
+}
+
+function nasShown(
+  deps: PageDeps,
+  row: NasRow,
+  sessions: ReadonlyMap<string, number>,
+  standing: NasStanding | undefined,
+): NasShown {
   const { drops } = totalsOf(deps.measures);
-  const shown = rows.map((row): NasShown => ({
+  return {
     ...row,
     sessions: sessions.get(row.name) ?? 0,
     drops: drops.filter((drop) => drop.nas === row.name).map(({ reason, count }) => ({ reason, count })),
-  }));
-  return { json: shown, markup: (view) => nasPage(view, shown) };
+    standing,
+  };
+}
+
+async function oneNas(
+  deps: PageDeps,
+  request: FastifyRequest,
+  counts: Remembered<ReadonlyMap<string, number>>,
+): Promise<Page> {
+  const name = (request.params as { readonly name: string }).name.replaceAll('\0', '');
+  const [row, sessions, [standing], unsettled, commands] = await Promise.all([
+    withDatabase(deps, (pool) => findNas(pool, name)),
+    counts.get(),
+    withDatabase(deps, (pool) => nasStandings(pool, name, 1)),
+    withDatabase(deps, (pool) => unsettledPlaces(pool, name, SECTION_ROWS)),
+    withDatabase(deps, (pool) => commandsOfNas(pool, name, SECTION_ROWS)),
+  ]);
+  if (row === undefined) return messagePage(404, 'notFound');
+  const shown = { nas: nasShown(deps, row, sessions, standing), unsettled, commands };
+  return { json: shown, markup: (view) => oneNasPage(view, shown) };
 }

@@ -5,14 +5,18 @@
 import { html } from 'hono/html';
 import type { Exception, Standing } from '../domain/standing.js';
 import { terminateCauseName } from '../domain/terminate-cause.js';
+import type { CommandRow } from '../store/command-history.js';
+import type { PlaceRow } from '../store/page-enforcement.js';
 import type { HeldAddress, ListedSession } from '../store/page-queries.js';
 import type { FoundPerson, PersonRow } from '../store/people-search.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow } from '../store/subscriber-queries.js';
+import { commandSentence, commandTable, placeBlocks } from './enforcement-parts.js';
 import {
   badge,
   documentOf,
+  factList,
   sectionOf,
   subscriberLink,
   tableOf,
@@ -115,6 +119,8 @@ export interface SubscriberShown {
   readonly day: string | undefined;
   readonly addresses: readonly HeldAddress[];
   readonly periods: readonly PeriodRow[];
+  readonly places: readonly PlaceRow[];
+  readonly commands: readonly CommandRow[];
 }
 
 /** The flag whose own reason explains a refusal. */
@@ -154,15 +160,20 @@ export function standingSentence(view: View, standing: Standing, flags: readonly
 
 export function subscriberPage(view: View, shown: SubscriberShown): Markup {
   const { text } = view.language;
+  const { text: words } = view.language.enforcement;
   const { person } = shown;
+  const [lastCommand] = shown.commands;
   const kind = shown.standing.kind === 'online' ? (shown.standing.next === undefined ? 'good' : 'warn') : 'bad';
   return documentOf(view, {
     title: person.name ?? person.login,
     section: 'subscribers',
     content: [
       html`<p class="sentence ${kind}">${standingSentence(view, shown.standing, shown.flags)}</p>`,
+      lastCommand === undefined ? html`` : html`<p class="told">${commandSentence(view, lastCommand)}</p>`,
       personFacts(view, person),
       sectionOf(text.liveSessions, tableOf(sessionColumns(view, 'one'), shown.sessions, text.noSessions)),
+      sectionOf(words.onTheNetwork, placeBlocks(view, shown.places)),
+      sectionOf(words.commands, commandTable(view, 'one', shown.commands)),
       sectionOf(text.attempts, attemptTable(view, shown.attempts)),
       sectionOf(text.flags, flagTable(view, shown.flags)),
       sectionOf(text.changes, eventTable(view, shown.events)),
@@ -175,7 +186,7 @@ export function subscriberPage(view: View, shown: SubscriberShown): Markup {
 
 function personFacts(view: View, person: PersonRow): Markup {
   const { text } = view.language;
-  const facts: (readonly [string, Markup | string | null])[] = [
+  return factList([
     [text.login, html`${person.login}${billingLink(view, person)}`],
     [text.contract, person.contract],
     [text.phone, person.phone],
@@ -186,18 +197,7 @@ function personFacts(view: View, person: PersonRow): Markup {
     [text.mac, person.mac],
     [text.boundTo, boundTo(person)],
     [text.created, timeOf(view, person.created_at)],
-  ];
-  return html`<dl class="facts">
-    ${facts
-      .filter(([, value]) => value !== null && value !== '')
-      .map(
-        ([title, value]) =>
-          html`<div>
-            <dt>${title}</dt>
-            <dd>${value}</dd>
-          </div>`,
-      )}
-  </dl>`;
+  ]);
 }
 
 function boundTo(person: PersonRow): string {

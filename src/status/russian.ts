@@ -5,6 +5,7 @@
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { Exception } from '../domain/standing.js';
 import type { Language } from './english.js';
+import { enforcementRussian } from './russian-enforcement.js';
 
 const reasons: Readonly<Record<RejectReason | DiscardReason, string>> = {
   'unknown-login': 'такого логина ни у кого нет',
@@ -117,10 +118,12 @@ export const russian: Language = {
   units: {
     locale: 'ru-RU',
     octetUnits: ['Б', 'КиБ', 'МиБ', 'ГиБ', 'ТиБ', 'ПиБ'],
+    bitRateUnits: ['бит/с', 'кбит/с', 'Мбит/с', 'Гбит/с', 'Тбит/с'],
     day: 'д',
     hour: 'ч',
     minute: 'мин',
     second: 'с',
+    millisecond: 'мс',
     now: 'только что',
     ago: (duration) => `${duration} назад`,
   },
@@ -268,4 +271,5 @@ export const russian: Language = {
   reason,
   state,
   sentence,
+  enforcement: enforcementRussian,
 };

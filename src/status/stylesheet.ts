@@ -52,6 +52,14 @@ main > .table { padding: 6px 16px; background: var(--sheet); border: 1px solid v
 .sentence.good { background: var(--good-paper); border-color: var(--good); }
 .sentence.warn { background: var(--warn-paper); border-color: var(--warn); }
 .sentence.bad { background: var(--bad-paper); border-color: var(--bad); }
+.sentence.held { font-size: 15px; }
+.told { margin: -8px 0 18px; color: var(--soft); overflow-wrap: anywhere; }
+.place { padding: 8px 0 4px; border-bottom: 1px solid var(--edge); }
+.place:last-child { border-bottom: 0; }
+.place p { margin: 2px 0 6px; }
+.pair { display: inline-block; margin-right: 14px; overflow-wrap: anywhere; }
+code, .code { font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+.code { color: var(--soft); }
 .badge { display: inline-block; margin: 1px 4px 1px 0; padding: 0 8px; border-radius: 9px; font-size: 13px; overflow-wrap: anywhere; }
 .badge.good { color: var(--good); background: var(--good-paper); }
 .badge.bad { color: var(--bad); background: var(--bad-paper); }

@@ -32,7 +32,8 @@ const LOCK = `SELECT ${ms('held_at')} AS held_at, ${ms('released_at')} AS releas
   ${ms('clock_timestamp()')} AS now_ms FROM fuse WHERE id = 1 FOR UPDATE`;
 
 const COUNT = `SELECT (SELECT count(*)::int FROM tightening WHERE at >= to_timestamp($1::float8 / 1000.0) AND NOT allowed) AS tightened,
-  ARRAY(SELECT subscriber_id FROM tightening WHERE at >= to_timestamp($1::float8 / 1000.0) AND subscriber_id = ANY ($2::bigint[])) AS counted`;
+  ARRAY(SELECT subscriber_id FROM tightening WHERE at >= to_timestamp($1::float8 / 1000.0) AND NOT allowed
+    AND subscriber_id = ANY ($2::bigint[])) AS counted`;
 
 const PASS = `INSERT INTO tightening (subscriber_id, at, allowed)
   SELECT r.id, clock_timestamp(), r.allowed FROM unnest($1::bigint[], $2::boolean[]) AS r (id, allowed) ORDER BY 1

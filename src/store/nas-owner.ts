@@ -106,8 +106,18 @@ export class NasOwner {
     });
   }
 
+  /** Runs one statement on the connection that holds the locks: a transaction by itself, which commits only while they are held. */
+  async statement<Result>(work: (client: pg.ClientBase) => Promise<Result>): Promise<Result> {
+    return await this.#exclusively(async (client) => {
+      const askedAtMs = this.#options.nowMs();
+      const result = await work(client);
+      if (this.#client === client) this.#heardAtMs = askedAtMs;
+      return result;
+    });
+  }
+
   /**
-   * Runs a transaction on the connection that holds the locks: it commits only while they are held.
+   * The same for a transaction of several statements.
    *
    * @throws the database's error; then nothing was committed, or nothing is owned any more
    */

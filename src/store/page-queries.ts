@@ -69,6 +69,16 @@ export async function listNas(pool: Pool, limit: number): Promise<NasRow[]> {
   ).rows;
 }
 
+/** One NAS, or undefined. */
+export async function findNas(pool: Pool, name: string): Promise<NasRow | undefined> {
+  return (
+    await pool.query<NasRow>(
+      `SELECT name, profile, last_packet_at, last_accounting_at, interim_seconds FROM nas WHERE name = $1`,
+      [name],
+    )
+  ).rows[0];
+}
+
 /** Live sessions by NAS. Looks at the whole table. */
 export async function countSessionsByNas(pool: Pool): Promise<Map<string, number>> {
   const { rows } = await pool.query<{ nas_name: string; sessions: number }>(

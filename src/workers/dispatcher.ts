@@ -111,6 +111,11 @@ export class Dispatcher {
     return this.#lanes;
   }
 
+  /** Whether a NAS is this instance's beyond doubt, and commanded. */
+  isOwner(nasName: string): boolean {
+    return this.#lanes.has(nasName) && this.#owner.isOwner(nasName);
+  }
+
   /** Enforcements that are named, wait or are under way. */
   get backlog(): number {
     let waiting = 0;
@@ -156,6 +161,7 @@ export class Dispatcher {
 
   /** Ends without letting go of anything in order and without writing what is in hand, as a crash does: others find it. For tests. */
   async abandon(): Promise<void> {
+    this.#owner.drop();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     this.#owner.drop();
     await Promise.all(this.#retiring);
@@ -298,7 +304,7 @@ export class Dispatcher {
         'alarm of the fuse: too many subscribers are blocked, redirected or slowed at once; it waits for "sluice hold release"',
       );
     this.#queue.noteIds(result.missed, false);
-    for (const { row, tendency } of result.waiting) this.#lanes.get(row.nasName)?.wait(row.id, tendency);
+    for (const { row, urgency } of result.waiting) this.#lanes.get(row.nasName)?.wait(row.id, urgency);
     this.#begin(result.begun);
     const left = result.ended.filter((row) => row.kind === 'provisioned');
     if (left.length > 0) onLeft(left.map(({ run }) => run.subscriberId));

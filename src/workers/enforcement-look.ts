@@ -10,6 +10,7 @@ import { isCertainlyAbsent, mayBePresent, sameRate, sameState } from '../domain/
 import { type CommandPlan, planRun } from '../domain/plan-commands.js';
 import {
   absent,
+  type CommandName,
   type KnownService,
   type PresentService,
   type ServiceRate,
@@ -22,6 +23,15 @@ import type { CommandedNas } from './commanded-nas.js';
 
 /** Updates that a session may miss before it is taken for gone, once its NAS has said that it does not know it: intervals. */
 const GONE_INTERVALS = 1.2;
+
+const RESTRICTIONS: ReadonlySet<CommandName> = new Set<CommandName>([
+  'usluga_deactivated',
+  'user_drop',
+  'own_disabled',
+  'user_redirect',
+  'user_disconnect',
+  'user_del',
+]);
 
 export interface LookContext {
   readonly rates: RateClock;
@@ -46,7 +56,8 @@ export type Look =
 /** What a run is for, as its outcome needs it. */
 export interface Intent {
   readonly desired: DesiredService;
-  readonly tendency: Tendency;
+  /** The order in which it goes to its NAS, and whether it waits while that refuses too much. */
+  readonly urgency: Tendency;
   readonly known: KnownService;
   readonly parked: Parked;
   /** Whether the fuse has to be asked. */
@@ -59,7 +70,7 @@ export interface Intent {
 export function lookAt(row: Enforcement, nas: CommandedNas, context: LookContext): Look {
   if (row.kind === 'session' && (row.session === null || nas.place !== 'session')) return { step: 'end' };
   if (row.kind === 'provisioned' && nas.place !== 'provisioned') return lookAtStray(row);
-  const desired = desiredOf(row, nas, context);
+  const desired = desiredAt(row, nas, context);
   const known = knownOf(row, nas, desired);
   if (row.kind === 'session' && row.session!.isOver) return lookAtFarewell(desired, known);
   if (isDoneWith(row, desired, known)) return { step: 'end' };
@@ -68,7 +79,12 @@ export function lookAt(row: Enforcement, nas: CommandedNas, context: LookContext
   return lookAtService(row, nas, desired, known, context);
 }
 
-function desiredOf(row: Enforcement, nas: CommandedNas, { rates, isOwnPool, nowMs }: LookContext): DesiredService {
+/** What is desired at a place at this moment. */
+export function desiredAt(
+  row: Enforcement,
+  nas: Pick<CommandedNas, 'name' | 'answers' | 'words' | 'needsAddress'>,
+  { rates, isOwnPool, nowMs }: Pick<LookContext, 'rates' | 'isOwnPool' | 'nowMs'>,
+): DesiredService {
   const belongs =
     row.kind === 'session'
       ? row.isOwnSession
@@ -124,7 +140,7 @@ function lookAtFarewell(desired: DesiredService, known: KnownService): Look {
   if (isCertainlyAbsent(known)) return { step: 'end' };
   const plan = planRun('session', known, absent, { data: desired.data });
   if (plan.commands.length === 0) return { step: 'end' };
-  const intent = { desired, tendency: 'neither', known, parked: null, asksFuse: false, isFarewell: true } as const;
+  const intent = { desired, urgency: 'neither', known, parked: null, asksFuse: false, isFarewell: true } as const;
   return { step: 'send', plan, intent };
 }
 
@@ -156,7 +172,7 @@ function lookAtService(
   context: LookContext,
 ): Look {
   const parked = stillParked(row, desired.state, context.isForced);
-  const aim = parked?.what === 'rate' ? withRate(desired.state, rateBelieved(known)) : desired.state;
+  const aim = parked?.what === 'rate' ? withRate(desired.state, rateInstead(known, parked.rate)) : desired.state;
   const whole = planRun(row.kind, known, aim, desired.planOptions);
   const plan = parked?.what === 'rate' ? withoutRate(whole) : whole;
   const resting = {
@@ -180,7 +196,18 @@ function lookAtService(
     return { step: 'none' };
   const tendency = tendencyOf(known, desired);
   const asksFuse = tendency === 'tightening' && !(isSameWish && row.fusePassed);
-  return { step: 'send', plan, intent: { desired, tendency, known, parked, asksFuse, isFarewell: false } };
+  return {
+    step: 'send',
+    plan,
+    intent: { desired, urgency: urgencyOf(plan, tendency), known, parked, asksFuse, isFarewell: false },
+  };
+}
+
+/** What was tried once and refused is still a restriction, though it takes nothing a second time. */
+function urgencyOf({ commands }: CommandPlan, tendency: Tendency): Tendency {
+  if (tendency !== 'neither') return tendency;
+  const isMove = commands.some(({ name }) => name === 'user_add');
+  return !isMove && commands.some(({ name }) => RESTRICTIONS.has(name)) ? 'tightening' : 'neither';
 }
 
 /** What the row already is. */
@@ -215,9 +242,11 @@ function stillParked({ parked }: Enforcement, desired: ServiceState, isForced: b
   return desired.present && sameRate(parked.rate, desired.rate) ? parked : null;
 }
 
-function rateBelieved({ applied, attempted }: KnownService): ServiceRate {
-  const believed = applied?.state.present === true ? applied.state : attempted.findLast(isPresent);
-  return believed?.rate ?? { downBps: null, upBps: null };
+/** The rate that a NAS has which refused another. Never the refused one: it would count as had once the rest is done. */
+function rateInstead({ applied, attempted }: KnownService, refused: ServiceRate): ServiceRate {
+  const states = [...attempted, ...(applied === null ? [] : [applied.state])].filter(isPresent).reverse();
+  const candidates = [...states.map(({ rate }) => rate), { downBps: null, upBps: null }];
+  return candidates.find((rate) => !sameRate(rate, refused)) ?? { downBps: 1, upBps: 1 };
 }
 
 function isPresent(state: ServiceState): state is PresentService {

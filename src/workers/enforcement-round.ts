@@ -26,7 +26,7 @@ export interface RoundResult {
   /** Their attempts are committed: they may be sent. */
   readonly begun: readonly BegunRun[];
   /** They wait for room in their lanes. */
-  readonly waiting: readonly { readonly row: Enforcement; readonly tendency: Tendency }[];
+  readonly waiting: readonly { readonly row: Enforcement; readonly urgency: Tendency }[];
   /** They moved on meanwhile. */
   readonly missed: readonly number[];
   /** Done with. */
@@ -59,7 +59,7 @@ export async function runRound(rows: readonly Enforcement[], deps: RoundDeps): P
     else if (look.step === 'end') ends.push(row);
     else if (look.step === 'close-session') gone.push(row);
   }
-  sends.sort((a, b) => URGENCY[a.intent.tendency] - URGENCY[b.intent.tendency]);
+  sends.sort((a, b) => URGENCY[a.intent.urgency] - URGENCY[b.intent.urgency]);
   const committed = await commit(sends, writes, ends, deps);
   return { ...committed, ended: ends.filter(({ id }) => committed.endedIds.has(id)), gone };
 }
@@ -77,7 +77,8 @@ async function commit(
   if (sends.length + writes.length + ends.length === 0)
     return { begun: [], waiting: [], missed: [], tripped: undefined, endedIds: new Set() };
   const asking = [...new Set(sends.filter((one) => one.intent.asksFuse).map((one) => one.row.run.subscriberId))];
-  return await deps.owner.transaction(async (client) => {
+  const isOneStatement = asking.length === 0 && ends.length === 0;
+  return await deps.owner[isOneStatement ? 'statement' : 'transaction'](async (client) => {
     const answer =
       asking.length === 0
         ? { passed: new Set<number>(), tripped: undefined }
@@ -89,7 +90,7 @@ async function commit(
     const missed = all.filter(({ id }) => !written.has(id)).map(({ id }) => id);
     return {
       begun: sorted.attempts.filter(({ row }) => written.has(row.id)).map(begunOf),
-      waiting: sorted.waiting.map(({ row, intent }) => ({ row, tendency: intent.tendency })),
+      waiting: sorted.waiting.map(({ row, intent }) => ({ row, urgency: intent.urgency })),
       missed: [...missed, ...ends.filter(({ id }) => !endedIds.has(id)).map(({ id }) => id)],
       tripped: answer.tripped,
       endedIds,
@@ -128,7 +129,7 @@ function sort(sends: readonly Send[], passed: ReadonlySet<number>): Sorted {
       continue;
     }
     const used = taken.get(lane) ?? 0;
-    if (lane.roomFor(intent.tendency) > used) {
+    if (lane.roomFor(intent.urgency) > used) {
       taken.set(lane, used + 1);
       sorted.attempts.push(send);
       sorted.writes.push({

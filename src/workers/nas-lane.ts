@@ -114,10 +114,10 @@ export class NasLane {
   }
 
   /** Remembers that an enforcement waits; one that waits for the same keeps its place. */
-  wait(id: number, tendency: Tendency): void {
-    for (const other of ORDER) if (other !== tendency) this.#waiting[other].delete(id);
+  wait(id: number, urgency: Tendency): void {
+    for (const other of ORDER) if (other !== urgency) this.#waiting[other].delete(id);
     if (this.waiting >= MAX_WAITING) this.#overflowed = true;
-    else this.#waiting[tendency].add(id);
+    else this.#waiting[urgency].add(id);
     this.#wakeLater();
   }
 

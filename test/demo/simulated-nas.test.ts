@@ -91,6 +91,47 @@ t.test('a CoA is acknowledged, and the session lives on', async (t) => {
   t.equal(nas.sessions.length, 1);
 });
 
+t.test('it does what Accept and CoA tell it, in the words of both profiles', async (t) => {
+  const { nas, replies, command } = await house(t);
+  await nas.logIn(device);
+  const session = nas.sessions[0]!;
+  t.same(session.service, { downBps: undefined, isWalledGarden: false }, 'an Accept that says nothing');
+  const mikrotik = (type: number, text: string): Buffer => {
+    const value = Buffer.from(text);
+    return Buffer.concat([Buffer.from([0, 0, 0x3a, 0x8c, type, value.length + 2]), value]);
+  };
+  const cases: readonly (readonly [string, (request: RequestBuilder) => void, object])[] = [
+    [
+      'into the walled garden',
+      (request) =>
+        request
+          .addOctets(Attribute.vendorSpecific, mikrotik(19, 'sluice-redirect'))
+          .addOctets(Attribute.vendorSpecific, mikrotik(8, '1000k/2000k')),
+      { downBps: 2_000_000, isWalledGarden: true },
+    ],
+    [
+      'another rate changes nothing else',
+      (request) => request.addText(Attribute.filterId, '3000/4000'),
+      { downBps: 3_000_000, isWalledGarden: true },
+    ],
+    [
+      'out of it',
+      (request) => request.addOctets(Attribute.vendorSpecific, mikrotik(19, 'sluice-active')),
+      { downBps: 3_000_000, isWalledGarden: false },
+    ],
+    ['no limit', (request) => request.addText(Attribute.filterId, '0/0'), { downBps: Infinity, isWalledGarden: false }],
+    ['nothing', () => undefined, { downBps: Infinity, isWalledGarden: false }],
+  ];
+  for (const [index, [what, fill, service]] of cases.entries()) {
+    command(Code.coaRequest, (request) => {
+      request.addText(Attribute.acctSessionId, session.acctSessionId);
+      fill(request);
+    });
+    await until(() => replies.length === index + 1);
+    t.same(session.service, service, what);
+  }
+});
+
 t.test('what names no session of its own is NAKed with Error-Cause 503 (RFC 5176 §3.5)', async (t) => {
   const { nas, replies, command } = await house(t);
   await nas.logIn(device);

@@ -1,4 +1,7 @@
 // Commands over SSH: whose output is whose, what is proven and what is not, and to whom a password is never sent.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 import { SecretValue } from '../../src/config/secret-value.js';
@@ -353,3 +356,45 @@ t.test('reading gives the whole output', async (t) => {
   t.match(await read(['echo no; false']), { ok: false, outcome: { outcome: 'refused', text: 'no' } });
   t.match(await read(['echo $ip']), { ok: false, outcome: { outcome: 'unsayable' } });
 });
+
+t.test(
+  'lines that a program reads go into one run of it; when it refuses them, whose they were is found',
+  async (t) => {
+    const nas = await startSshNas(t);
+    // Like nft: all of what it reads, or none.
+    const program = `${process.execPath} -e 'const all = require("fs").readFileSync(0, "utf8"); if (/bad|twice/.test(all)) { console.log("error: " + all.match(/bad.*|twice.*/)[0]); process.exit(1); } require("fs").appendFileSync(process.argv[1], all);' `;
+    const file = join(await mkdtemp(join(tmpdir(), 'sluice-gather-')), 'done');
+    t.teardown(() => rm(dirname(file), { recursive: true, force: true }));
+    const step = (source: string) =>
+      ({ send: 'ssh', into: program + file, lines: templates([source, 'end $subscriber_id'], 'ios') }) as const;
+    const given = (words: readonly string[]): StepTask[] =>
+      words.map((word, index) => ({ ...tasks(['x'], index + 1)[index]!, step: step(`${word} $subscriber_id`) }));
+    const transport = transportTo(t, nas, { manner: { patterns: compilePatterns({ error: [], ignore: ['twice'] }) } });
+    const done = async (): Promise<string[]> => (await readFile(file, 'utf8')).trim().split('\n');
+
+    t.same(outcomes(await transport.exchange(given(['a', 'b', 'c', 'd']), owner)), Array(4).fill('applied'));
+    t.equal(nas.commands.length, 1);
+    t.same(await done(), ['a 0', 'end 0', 'b 1', 'end 1', 'c 2', 'end 2', 'd 3', 'end 3']);
+
+    await rm(file);
+    const results = await transport.exchange(given(['a', 'b', 'bad', 'd', 'twice', 'f', 'g', 'h']), owner);
+    t.same(outcomes(results), ['applied', 'applied', 'refused', 'applied', 'applied', 'applied', 'applied', 'applied']);
+    t.equal(results[2]?.outcome.text, 'error: bad 2');
+    t.match(results[2]?.sent, /\nbad 2\nend 2$/u);
+    t.same((await done()).filter((line) => !line.startsWith('end')).sort(), ['a 0', 'b 1', 'd 3', 'f 5', 'g 6', 'h 7']);
+    t.equal(nas.commands.length, 5, 'in as many exchanges as halving takes');
+
+    const before = nas.commands.length;
+    let asked = 0;
+    const lost = await transport.exchange(given(['a', 'bad']), () => (asked += 1) === 1);
+    t.match(
+      lost.map(({ outcome }) => outcome),
+      [
+        { outcome: 'unreachable', reached: 'maybe' },
+        { outcome: 'unreachable', reached: 'maybe' },
+      ],
+      'an owner no more does not go on halving',
+    );
+    t.equal(nas.commands.length, before + 1);
+  },
+);

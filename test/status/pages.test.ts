@@ -2,6 +2,7 @@
 import t from 'tap';
 import { SecretValue } from '../../src/config/secret-value.js';
 import type { Measure } from '../../src/status/metrics.js';
+import { foreignMarkup } from '../support/foreign-markup.js';
 import { pageHouse, type PageHouse } from '../support/page.js';
 import { addAccount, addLiveSession, addPlan, addPool, addSubscriber } from '../support/subscriber-rows.js';
 import { hostileTexts } from './hostile-text.js';
@@ -233,6 +234,7 @@ t.test('every page has a twin, and says what it is', async (t) => {
     `/subscribers/${String(id)}`,
     '/sessions',
     '/nas',
+    '/nas/bras1',
     '/pools',
     '/set-aside',
   ]) {
@@ -322,20 +324,6 @@ t.test('fifty hostile texts in every field are shown and do nothing', async (t) 
     t.same(foreignMarkup((await house.get(path)).body), [], path);
   t.same(house.errors, []);
 });
-
-/** Tags and attributes that no page of ours has: what a text made of the markup. */
-function foreignMarkup(body: string): string[] {
-  const known = new Set(
-    'html head meta title link body header a img nav form input button main h1 h2 p section div table thead tbody tr th td span time dl dt dd footer label i svg rect polygon polyline'.split(
-      ' ',
-    ),
-  );
-  // What stands in quotes is a value: a quote of somebody else's is escaped, so none ends early.
-  const bare = body.replaceAll(/"[^"]*"/g, '""');
-  const tags = [...bare.matchAll(/<\/?([a-z!?][^\s/>]*)/gi)].map((match) => match[1]!.toLowerCase());
-  const attributes = [...bare.matchAll(/<[a-z][^>]*?\s(on[a-z]+|style|srcdoc)\s*=/gi)].map((match) => match[1]!);
-  return [...tags.filter((tag) => !known.has(tag) && tag !== '!doctype'), ...attributes];
-}
 
 t.test('anything but looking is refused', async (t) => {
   const { house, id } = await withIvanov(t);

@@ -117,6 +117,8 @@ export async function startServer(
       },
       apply: (changes) => {
         dispatcher.note(changes);
+        // As the settler of the server: by itself, and nobody waits for it.
+        void settle(changes.subscribers).catch(() => undefined);
         return Promise.resolve();
       },
       caughtUp: () => undefined,
@@ -171,6 +173,18 @@ export async function openSession(
     ],
   );
   return rows[0]!.id;
+}
+
+/** Marks what is there as known: sessions that were accepted with this rate, and told nothing since. */
+export async function markAccepted(pool: Pool, rate: { downBps: number; upBps: number }): Promise<void> {
+  await pool.query(
+    `UPDATE enforcement e SET state = 'converged', due_at = NULL, evidence = 'ack', applied = jsonb_build_object('present', true,
+       'key', jsonb_build_object('login', x.login, 'mac', NULL, 'address', host(x.address), 'framedPrefix', NULL, 'delegatedPrefix', NULL),
+       'blocked', false, 'redirect', false, 'ownDisabled', false, 'authorised', true,
+       'rate', jsonb_build_object('downBps', $1::bigint, 'upBps', $2::bigint), 'services', '[]'::jsonb)
+     FROM session x WHERE x.id = e.session_id`,
+    [rate.downBps, rate.upBps],
+  );
 }
 
 /** Many subscribers in a few statements, one session each, over some NASes in turn. @returns ids in order */

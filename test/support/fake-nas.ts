@@ -57,8 +57,10 @@ export class FakeNas {
   readonly entries = new Map<string, FakeEntry>();
   /** Everything that arrived, in the order of arrival. */
   readonly wire: WireCommand[] = [];
-  /** Runs that are being carried out, by enforcement: never more than one. */
+  /** Runs that are being carried out, by enforcement. */
   readonly underWay = new Map<number, number>();
+  /** Runs that began while another one of their enforcement was being carried out. */
+  overlaps = 0;
   mostAtOnce = 0;
   dead = false;
   #atOnce = 0;
@@ -92,6 +94,7 @@ export class FakeNas {
   async #run(run: EnforcementRun, maySpeak: () => boolean): Promise<RunResult> {
     const { enforcementId } = run;
     this.underWay.set(enforcementId, (this.underWay.get(enforcementId) ?? 0) + 1);
+    if (this.underWay.get(enforcementId)! > 1) this.overlaps += 1;
     const results: CommandResult[] = [];
     for (const command of run.commands) {
       const sentAtMs = Date.now();

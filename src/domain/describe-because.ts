@@ -1,0 +1,44 @@
+/**
+ * Why something is desired of a place, in words. Enters: a reason of `desiredService`. Leaves: a clause for people. Invariant: every reason has one; names that
+ * others chose are given as they are, and whoever prints them makes them printable.
+ */
+import type { Because } from './desired-service.js';
+import type { PolicyState } from './subscriber.js';
+
+const states: Readonly<Record<PolicyState, string>> = {
+  active: 'the subscriber may use the service',
+  redirect: 'no money, or a limit reached',
+  own_disabled: 'blocked voluntarily',
+  admin_blocked: 'blocked by the administration',
+  deleted: 'the subscriber is deleted',
+  no_plan: 'the account has no plan',
+  plan_inactive: 'the plan is not active',
+};
+
+/** @returns a clause without a full stop */
+export function describeBecause(because: Because): string {
+  switch (because.kind) {
+    case 'served':
+      return states.active;
+    case 'limited':
+      return states[because.by];
+    case 'deleted':
+      return states.deleted;
+    case 'elsewhere':
+      return because.nasName === null
+        ? 'the subscriber belongs to no NAS'
+        : `the subscriber belongs to the NAS ${because.nasName}`;
+    case 'no-address':
+      return 'the subscriber has no address yet, and this NAS finds subscribers by address';
+    case 'disconnect-asked':
+      return 'somebody asked for a disconnect after it began';
+    case 'key-changed':
+      return 'login, MAC or static address changed since it began';
+    case 'rejected':
+      return `an Access-Request would be rejected: ${states[because.by]}`;
+    case 'other-pool':
+      return because.to === null
+        ? 'its address is of another pool than its state wants'
+        : `its state wants an address of the pool ${because.to}`;
+  }
+}

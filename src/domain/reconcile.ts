@@ -1,0 +1,299 @@
+/**
+ * What a NAS has beside what it should have. Enters: entries that it lists, and places where entries are wanted. Leaves: findings, each with what mends it.
+ * Invariants: what commands are under way about is left to them; only an entry with our mark, one that we may have put there or an adopted
+ * one is ever taken away; the same lists give the same findings in the same order. Pure.
+ */
+import { mayHold } from './known-service.js';
+import type { KnownService, PresentService, ServiceState } from './service-state.js';
+
+/** What a listing says of the policy of an entry; what it does not say is not compared. */
+export interface ListedPolicy {
+  readonly blocked?: boolean;
+  readonly redirect?: boolean;
+  readonly ownDisabled?: boolean;
+  /** bit/s; null: unlimited. */
+  readonly downBps?: number | null;
+  readonly upBps?: number | null;
+}
+
+/** One entry that a NAS lists. */
+export interface ListedPlace {
+  /** The number in our mark; null: it has none. */
+  readonly subscriberId: number | null;
+  /** IPv4, dotted. */
+  readonly address: string | null;
+  /** How the NAS shows it. */
+  readonly text: string;
+  readonly policy?: ListedPolicy | undefined;
+}
+
+/** A place of ours on this NAS, as it stood before the NAS was asked. */
+export interface WantedPlace {
+  readonly enforcementId: number;
+  readonly generation: number;
+  readonly subscriberId: number;
+  readonly login: string;
+  readonly desired: ServiceState | null;
+  readonly known: KnownService;
+  /** Commands are under way or waiting, so that a difference is no news. */
+  readonly isInHand: boolean;
+}
+
+/** A subscriber of whom there is no place on this NAS. */
+export interface MarkedSubscriber {
+  readonly subscriberId: number;
+  readonly login: string;
+  readonly deleted: boolean;
+  /** The NAS that it is bound to. */
+  readonly nasName: string | null;
+}
+
+/** Everything that a listing is compared with. */
+export interface ReconcileInput {
+  readonly listed: readonly ListedPlace[];
+  readonly wanted: readonly WantedPlace[];
+  /** By subscriber: those whose marks are listed without a place of theirs. */
+  readonly marked: ReadonlyMap<number, MarkedSubscriber>;
+  /** Addresses of entries without our mark that somebody has adopted. */
+  readonly adopted: ReadonlySet<string>;
+  /** Whether whoever may not use the service is not listed at all. */
+  readonly onlyServed: boolean;
+}
+
+/** In the order in which they are mended: what gives first. */
+export const findingKinds = ['missing', 'wrong-policy', 'moved', 'duplicate-address', 'left-over', 'unknown'] as const;
+
+/**
+ * missing: it is not listed. wrong-policy: it is, with other flags or another rate. moved: it is listed under another address, or where the subscriber
+ * was before. duplicate-address: it stands at the address of somebody else. left-over: it has our mark and nobody wants it. unknown: it is somebody
+ * else's, and stays unless it was adopted.
+ */
+export type FindingKind = (typeof findingKinds)[number];
+
+/** What mends it. */
+export type Mend =
+  /** Everything is said about the place again. */
+  | { readonly by: 'saying-again'; readonly enforcementId: number; readonly generation: number }
+  /** Something of the subscriber may be under this address: its NAS is told to remove it. */
+  | {
+      readonly by: 'clearing';
+      readonly subscriberId: number;
+      /** Of the place on this NAS; null: there is none yet. */
+      readonly place: { readonly enforcementId: number; readonly generation: number } | null;
+      readonly login: string;
+      readonly address: string;
+    }
+  /** It belongs to no subscriber of this database. */
+  | {
+      readonly by: 'removing';
+      readonly mark: number | null;
+      readonly address: string | null;
+      readonly text: string;
+    }
+  | { readonly by: 'nobody' };
+
+export interface Finding {
+  readonly kind: FindingKind;
+  readonly subscriberId: number | null;
+  readonly login: string | null;
+  /** Where it is listed, or wanted when it is missing. */
+  readonly address: string | null;
+  /** In a few words, for people. */
+  readonly text: string;
+  readonly mend: Mend;
+}
+
+/** Compares what a NAS lists with what is wanted there. */
+export function classify(input: ReconcileInput): Finding[] {
+  const { wanted, onlyServed } = input;
+  const places = new Map(wanted.map((place) => [place.subscriberId, place]));
+  const byAddress = new Map<string, WantedPlace>();
+  const findings: Finding[] = [];
+  for (const place of wanted) {
+    const address = place.desired?.present === true ? place.desired.key.address : null;
+    if (address === null) continue;
+    const other = byAddress.get(address);
+    if (other === undefined) byAddress.set(address, place);
+    else findings.push(sharedAddress(place, other, address));
+  }
+  const seen = new Set<number>();
+  for (const entry of distinct(input.listed)) {
+    const place = placeOf(entry, places, byAddress);
+    if (place !== undefined) seen.add(place.enforcementId);
+    const finding = place === undefined ? strayFinding(entry, input, byAddress) : placeFinding(entry, place, byAddress);
+    if (finding !== undefined) findings.push(finding);
+    else if (place !== undefined) findings.push(...policyFindings(entry, place, onlyServed));
+  }
+  for (const place of wanted) {
+    const finding = seen.has(place.enforcementId) ? undefined : missingFinding(place, input);
+    if (finding !== undefined) findings.push(finding);
+  }
+  return findings.sort((one, other) => findingKinds.indexOf(one.kind) - findingKinds.indexOf(other.kind));
+}
+
+/** How many of each kind. */
+export function countFindings(findings: readonly Finding[]): Readonly<Record<FindingKind, number>> {
+  const counts = Object.fromEntries(findingKinds.map((kind) => [kind, 0])) as Record<FindingKind, number>;
+  for (const { kind } of findings) counts[kind] += 1;
+  return counts;
+}
+
+/** The findings that are mended in one run, the first of those that can be. */
+export function withinLimit(
+  findings: readonly Finding[],
+  limit: number,
+): { readonly mends: readonly Finding[]; readonly beyond: number } {
+  const mendable = findings.filter(({ mend }) => mend.by !== 'nobody');
+  return { mends: mendable.slice(0, limit), beyond: Math.max(0, mendable.length - limit) };
+}
+
+/** A state that a NAS may have under an address, of which nothing else is known. */
+export function foundState(login: string, address: string): PresentService {
+  return {
+    present: true,
+    key: { login, mac: null, address, framedPrefix: null, delegatedPrefix: null },
+    blocked: false,
+    redirect: false,
+    ownDisabled: false,
+    authorised: true,
+    rate: { downBps: null, upBps: null },
+    services: [],
+  };
+}
+
+/** The entries, each subscriber and address once; what a NAS has several lists for is one entry. */
+function distinct(listed: readonly ListedPlace[]): ListedPlace[] {
+  const kept = new Map<string, ListedPlace>();
+  for (const entry of listed) {
+    const name = `${String(entry.subscriberId)} ${String(entry.address)}`;
+    if (!kept.has(name)) kept.set(name, entry);
+  }
+  return [...kept.values()];
+}
+
+/** Whose an entry is: its mark says so, else its address. */
+function placeOf(
+  { subscriberId, address }: ListedPlace,
+  places: ReadonlyMap<number, WantedPlace>,
+  byAddress: ReadonlyMap<string, WantedPlace>,
+): WantedPlace | undefined {
+  if (subscriberId !== null) return places.get(subscriberId);
+  return address === null ? undefined : byAddress.get(address);
+}
+
+function mayStandAt({ known }: WantedPlace, address: string): boolean {
+  return mayHold(known).some((state) => state.present && state.key.address === address);
+}
+
+/** An entry of a subscriber who has a place on this NAS; undefined: it is where it should be, or commands are under way. */
+function placeFinding(
+  { address, text }: ListedPlace,
+  place: WantedPlace,
+  byAddress: ReadonlyMap<string, WantedPlace>,
+): Finding | undefined {
+  const { desired, subscriberId, login } = place;
+  if (place.isInHand || desired === null || address === null) return undefined;
+  const wantedAddress = desired.present ? desired.key.address : null;
+  if (desired.present && wantedAddress === address) return undefined;
+  const holder = byAddress.get(address);
+  const mend: Mend = { by: 'clearing', subscriberId, place: identityOf(place), login, address };
+  const finding = { subscriberId, login, address, mend };
+  if (holder !== undefined && holder.subscriberId !== subscriberId)
+    return { ...finding, kind: 'duplicate-address', text: `it is the address of ${holder.login}` };
+  if (desired.present) return { ...finding, kind: 'moved', text: `it should be at ${wantedAddress ?? 'no address'}` };
+  return { ...finding, kind: 'left-over', text };
+}
+
+/** An entry without a place on this NAS. */
+function strayFinding(
+  { subscriberId, address, text }: ListedPlace,
+  { marked, adopted, wanted }: ReconcileInput,
+  byAddress: ReadonlyMap<string, WantedPlace>,
+): Finding | undefined {
+  const bare = { subscriberId, address };
+  if (subscriberId === null) {
+    // One that we may have put there is known to its place, which is about to take it away.
+    if (address === null || wanted.some((place) => mayStandAt(place, address))) return undefined;
+    const isOurs = adopted.has(address);
+    const mend: Mend = isOurs ? { by: 'removing', mark: null, address, text } : { by: 'nobody' };
+    return { ...bare, kind: 'unknown', login: null, text: isOurs ? `adopted: ${text}` : text, mend };
+  }
+  const subscriber = marked.get(subscriberId);
+  if (subscriber === undefined) {
+    const removing: Mend = { by: 'removing', mark: subscriberId, address, text };
+    // A removal by address would take the other one's entry with it.
+    const isSafe = address === null || !byAddress.has(address);
+    return {
+      ...bare,
+      kind: isSafe ? 'left-over' : 'duplicate-address',
+      login: null,
+      text: `no subscriber has the number ${String(subscriberId)}`,
+      mend: isSafe ? removing : { by: 'nobody' },
+    };
+  }
+  const { login, deleted, nasName } = subscriber;
+  const mend: Mend =
+    address === null ? { by: 'nobody' } : { by: 'clearing', subscriberId, place: null, login, address };
+  const holder = address === null ? undefined : byAddress.get(address);
+  const finding = { ...bare, login, mend };
+  if (holder !== undefined)
+    return { ...finding, kind: 'duplicate-address', text: `it is the address of ${holder.login}` };
+  if (!deleted && nasName !== null) return { ...finding, kind: 'moved', text: `it belongs to ${nasName}` };
+  return {
+    ...finding,
+    kind: 'left-over',
+    text: deleted ? 'the subscriber is deleted' : 'nothing of it is wanted here',
+  };
+}
+
+function policyFindings({ policy, address }: ListedPlace, place: WantedPlace, onlyServed: boolean): Finding[] {
+  const { desired, subscriberId, login, isInHand } = place;
+  if (isInHand || desired?.present !== true) return [];
+  const differs = onlyServed && !isServed(desired) ? ['it may pass'] : policyDifferences(policy ?? {}, desired);
+  if (differs.length === 0) return [];
+  const mend: Mend = { by: 'saying-again', ...identityOf(place) };
+  return [{ kind: 'wrong-policy', subscriberId, login, address, text: differs.join(', '), mend }];
+}
+
+function isServed({ blocked, redirect, ownDisabled }: PresentService): boolean {
+  return !blocked && !redirect && !ownDisabled;
+}
+
+function policyDifferences(policy: ListedPolicy, desired: PresentService): string[] {
+  const flag = (name: string, has: boolean | undefined, wants: boolean): string[] =>
+    has === undefined || has === wants ? [] : [`${wants ? 'not ' : ''}${name}`];
+  const rate = (name: string, has: number | null | undefined, wants: number | null): string[] =>
+    has === undefined || has === wants ? [] : [`${name} ${bps(has)} instead of ${bps(wants)}`];
+  return [
+    ...flag('blocked', policy.blocked, desired.blocked),
+    ...flag('voluntarily blocked', policy.ownDisabled, desired.ownDisabled),
+    ...flag('redirected', policy.redirect, desired.redirect),
+    ...rate('down', policy.downBps, desired.rate.downBps),
+    ...rate('up', policy.upBps, desired.rate.upBps),
+  ];
+}
+
+function bps(rate: number | null): string {
+  return rate === null ? 'unlimited' : `${String(rate)} bit/s`;
+}
+
+function missingFinding(place: WantedPlace, { listed, onlyServed }: ReconcileInput): Finding | undefined {
+  const { desired, isInHand, subscriberId, login } = place;
+  if (isInHand || desired?.present !== true) return undefined;
+  if (onlyServed && !isServed(desired)) return undefined;
+  const { address } = desired.key;
+  // Whoever is listed without a mark and has no address cannot be told from somebody who is missing.
+  if (address === null && listed.some((entry) => entry.subscriberId === null)) return undefined;
+  const mend: Mend = { by: 'saying-again', ...identityOf(place) };
+  return { kind: 'missing', subscriberId, login, address, text: 'it is not listed', mend };
+}
+
+/** Two subscribers are wanted at one address: only the database can say whose it is. */
+function sharedAddress({ subscriberId, login }: WantedPlace, other: WantedPlace, address: string): Finding {
+  const text = `the database wants ${other.login} there too`;
+  return { kind: 'duplicate-address', subscriberId, login, address, text, mend: { by: 'nobody' } };
+}
+
+function identityOf({ enforcementId, generation }: WantedPlace): { enforcementId: number; generation: number } {
+  return { enforcementId, generation };
+}
