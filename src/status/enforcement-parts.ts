@@ -5,7 +5,8 @@
 import { html } from 'hono/html';
 import type { PresentService, ServiceRate, ServiceState } from '../domain/service-state.js';
 import type { CommandRow } from '../store/command-history.js';
-import type { PlaceCounts, PlaceRow } from '../store/page-enforcement.js';
+import type { NasCounts } from '../store/nas-progress.js';
+import type { PlaceRow } from '../store/page-enforcement.js';
 import { badge, subscriberLink, tableOf, timeOf, type Column, type Markup, type View } from './layout.js';
 
 type BadgeKind = Parameters<typeof badge>[0];
@@ -24,10 +25,10 @@ const outcomeKinds: Readonly<Record<string, BadgeKind>> = { applied: 'good', 'se
 const SHOWN_SENT = 240;
 
 /** How many places are in which state. */
-export function countBadges(view: View, counts: PlaceCounts): Markup {
+export function countBadges(view: View, counts: NasCounts): Markup {
   const { stateNames } = view.language.enforcement;
   const shown = Object.keys(stateNames).flatMap((state) => {
-    const count = counts[state as keyof PlaceCounts] ?? 0;
+    const count = counts[state as keyof NasCounts] ?? 0;
     return count === 0
       ? []
       : [badge(stateKinds[state] ?? 'quiet', `${view.format.number(count)} ${stateNames[state] ?? state}`)];

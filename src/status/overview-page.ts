@@ -3,7 +3,8 @@
  * without the database too, for it is looked at most when that is away.
  */
 import { html } from 'hono/html';
-import type { HeldChanges, PlaceCounts } from '../store/page-enforcement.js';
+import type { NasCounts } from '../store/nas-progress.js';
+import type { HeldChanges } from '../store/page-enforcement.js';
 import type { PoolStanding } from '../store/page-queries.js';
 import { areaChart } from './chart.js';
 import { badge, documentOf, sectionOf, tableOf, type Markup, type View } from './layout.js';
@@ -32,7 +33,7 @@ export interface Overview {
   readonly pools: readonly PoolStanding[] | undefined;
   readonly setAside: number | undefined;
   /** Places on NASes by state; undefined while the database is away. */
-  readonly places: PlaceCounts | undefined;
+  readonly places: NasCounts | undefined;
   /** What the fuse holds; JSON tells what the banner of the page does. */
   readonly held: HeldChanges | undefined;
 }

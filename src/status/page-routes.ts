@@ -17,8 +17,8 @@ import {
   unsettledPlaces,
   type HeldChanges,
   type NasStanding,
-  type PlaceCounts,
 } from '../store/page-enforcement.js';
+import type { NasCounts } from '../store/nas-progress.js';
 import {
   addressesBetween,
   countSessionsByNas,
@@ -271,10 +271,10 @@ async function overview(
 }
 
 /** Places of all NASes by state. */
-function sumOfPlaces(standings: readonly NasStanding[]): PlaceCounts {
-  const sum: Partial<Record<keyof PlaceCounts, number>> = {};
+function sumOfPlaces(standings: readonly NasStanding[]): NasCounts {
+  const sum: Partial<Record<keyof NasCounts, number>> = {};
   for (const { counts } of standings)
-    for (const [state, count] of Object.entries(counts) as [keyof PlaceCounts, number][])
+    for (const [state, count] of Object.entries(counts) as [keyof NasCounts, number][])
       sum[state] = (sum[state] ?? 0) + count;
   return sum;
 }

@@ -8,6 +8,7 @@ import type { Pool } from 'pg';
 import type { FuseReason } from '../domain/fuse.js';
 import type { Evidence, PlaceKind, ServiceState } from '../domain/service-state.js';
 import type { EnforcementState, Parked } from './enforcement-rows.js';
+import { countsByNas, type NasCounts } from './nas-progress.js';
 
 /** Up to this size of the table the page counts for itself: some 50,000 places, read in some 20 ms. Octets. */
 const COUNTED_TABLE_OCTETS = 67_108_864;
@@ -17,9 +18,6 @@ const SEARCHED_COMMANDS = 50;
 const FAILURE_DAYS = 1;
 /** Places of one NAS that are looked through for those that wait. */
 const SEARCHED_PLACES = 20_000;
-
-/** Places by state; a state with none is left out. */
-export type PlaceCounts = Readonly<Partial<Record<EnforcementState, number>>>;
 
 /** How far a NAS is with what is desired of it. */
 export interface NasStanding {
@@ -40,7 +38,7 @@ export interface NasStanding {
   in_flight: number;
   /** s until everything that is known now is done; NULL: nobody can tell. */
   converge_seconds: number | null;
-  counts: PlaceCounts;
+  counts: NasCounts;
   last_error_at: Date | null;
   last_error_command: string | null;
   last_error_outcome: string | null;
@@ -73,17 +71,12 @@ export async function nasStandings(pool: Pool, nasName: string | undefined, limi
 }
 
 /** Places by NAS and state as they stand; undefined where there are too many to be counted for a page. */
-async function countPlaces(pool: Pool): Promise<ReadonlyMap<string, PlaceCounts> | undefined> {
+async function countPlaces(pool: Pool): Promise<ReadonlyMap<string, NasCounts> | undefined> {
   const size = await pool.query<{ small: boolean }>(`SELECT pg_relation_size('enforcement') <= $1 AS small`, [
     COUNTED_TABLE_OCTETS,
   ]);
   if (size.rows[0]?.small !== true) return undefined;
-  const { rows } = await pool.query<{ nas_name: string; counts: PlaceCounts }>(
-    `SELECT nas_name, jsonb_object_agg(state, number) AS counts FROM (
-       SELECT nas_name, state, count(*)::int AS number FROM enforcement GROUP BY nas_name, state) AS counted
-     GROUP BY nas_name`,
-  );
-  return new Map(rows.map((row) => [row.nas_name, row.counts]));
+  return await countsByNas(pool);
 }
 
 /** What the fuse holds, as every page says it. */

@@ -5,7 +5,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { startDemo, temporaryDirectory } from '../../src/demo/demo.js';
 import { pageHouse } from '../support/page.js';
 import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
@@ -55,6 +55,12 @@ t.test('a provider comes to life on the page', { skip, timeout: 300_000 }, async
     const more = await api<{ people: Person[] }>('/api/subscribers?q=C-101');
     return [...people, ...more.people].find((one) => one.redirect || one.own_disabled || one.admin_blocked)?.id;
   });
+  type Nas = { name: string; standing: { counts: Record<string, number>; owner: string } };
+  type Command = { subscriber_id: number; command: string; outcome: string; detail: string };
+  const told = await waitFor('a CoA that was acknowledged', MORNING_MS, async () => {
+    const { commands } = await api<{ commands: Command[] }>('/api/nas/bras1');
+    return commands.find((one) => /redirect|rate/.test(one.command) && one.outcome === 'applied')?.subscriber_id;
+  });
   const { rows } = await api<{ rows: { subscriber_id: number }[] }>('/api/sessions');
   const online = rows[0]!.subscriber_id;
   const pages = {
@@ -62,13 +68,58 @@ t.test('a provider comes to life on the page', { skip, timeout: 300_000 }, async
     search: '/subscribers?q=C-100',
     online: `/subscribers/${String(online)}`,
     offline: `/subscribers/${String(off)}`,
+    told: `/subscribers/${String(told)}`,
     sessions: '/sessions',
     nas: '/nas',
+    'one-nas': '/nas/bras1',
     pools: '/pools',
     'set-aside': '/set-aside',
   };
   if (SCREENSHOTS !== undefined) await mkdir(SCREENSHOTS, { recursive: true });
   const browser = await browserFor(t);
+  await lookAtAll(t, browser, demo.pageUrl, pages);
+
+  await demo.command(['plan', 'set', 'home-200', 'down=20M']);
+  const held = await waitFor('the fuse', MORNING_MS, async () => {
+    const now = await api<{ held?: { changes: number } }>('/api/overview');
+    return (now.held?.changes ?? 0) > 0 && now.held;
+  });
+  t.ok(held.changes > 0, 'a plan that gets slower for a third of the town is held');
+  const waiting = await api<{ unsettled: { subscriber_id: number; state: string }[] }>('/api/nas/bras1');
+  const heldOne = waiting.unsettled.find((one) => one.state === 'held')?.subscriber_id;
+  await lookAtAll(t, browser, demo.pageUrl, {
+    'held-overview': '/',
+    'held-nas': '/nas',
+    'held-one-nas': '/nas/bras1',
+    'held-subscriber': `/subscribers/${String(heldOne)}`,
+  });
+  await demo.command(['hold', 'release']);
+  await waitFor('everybody as desired again', MORNING_MS, async () => {
+    const { held: left, places } = await api<{ held?: unknown; places: Record<string, number> }>('/api/overview');
+    return left === undefined && (places['held'] ?? 0) === 0;
+  });
+  const nases = await api<Nas[]>('/api/nas');
+  t.same(
+    nases.map((nas) => nas.standing.owner),
+    ['demo', 'demo'],
+  );
+
+  const page = await (await browser.newContext({ javaScriptEnabled: false, locale: 'en-GB' })).newPage();
+  await page.goto(demo.pageUrl);
+  await page.fill('input[name=q]', 'C-10008');
+  await page.click('form.search button');
+  await page.click('td a');
+  t.match(await page.textContent('.sentence'), /^O(n|ff)line/, 'search and a person, without any script');
+  t.match(await page.textContent('main'), 'C-10008');
+});
+
+/** Looks at pages at two widths, in light and dark, in two languages. */
+async function lookAtAll(
+  t: Test,
+  browser: Browser,
+  pageUrl: string,
+  pages: Readonly<Record<string, string>>,
+): Promise<void> {
   for (const width of [390, 1280])
     for (const [colorScheme, locale] of [
       ['light', 'en-GB'],
@@ -79,11 +130,11 @@ t.test('a provider comes to life on the page', { skip, timeout: 300_000 }, async
       const complaints: string[] = [];
       page.on('console', (message) => complaints.push(message.text()));
       page.on('request', (request) => {
-        if (!request.url().startsWith(demo.pageUrl)) complaints.push(`asked for ${request.url()}`);
+        if (!request.url().startsWith(pageUrl)) complaints.push(`asked for ${request.url()}`);
       });
       for (const [name, path] of Object.entries(pages)) {
         const label = `${name}, ${String(width)} px, ${colorScheme}`;
-        const answer = await page.goto(new URL(path, demo.pageUrl).href);
+        const answer = await page.goto(new URL(path, pageUrl).href);
         t.equal(answer?.status(), 200, label);
         const overflow = await page.evaluate(
           'document.documentElement.scrollWidth - document.documentElement.clientWidth',
@@ -100,15 +151,7 @@ t.test('a provider comes to life on the page', { skip, timeout: 300_000 }, async
       t.same(complaints, [], 'no complaint of the browser, no request to elsewhere');
       await context.close();
     }
-
-  const page = await (await browser.newContext({ javaScriptEnabled: false, locale: 'en-GB' })).newPage();
-  await page.goto(demo.pageUrl);
-  await page.fill('input[name=q]', 'C-10008');
-  await page.click('form.search button');
-  await page.click('td a');
-  t.match(await page.textContent('.sentence'), /^O(n|ff)line/, 'search and a person, without any script');
-  t.match(await page.textContent('main'), 'C-10008');
-});
+}
 
 t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }, async (t) => {
   const house = await pageHouse(t);
