@@ -25,7 +25,7 @@ const shownCommands = 10;
 const mostPlaces = 128;
 
 /** A place with what is desired there at this moment. */
-export interface PlaceExplanation extends Omit<PlaceRow, 'desired' | 'subscriber_id' | 'login'> {
+export interface PlaceExplanation extends Omit<PlaceRow, 'desired'> {
   /** null: its NAS is not in this configuration, or is never commanded. */
   readonly desired: ServiceState | null;
   readonly because: Because['kind'] | null;
@@ -54,16 +54,15 @@ export async function explainPlaces(
   const rates = new RateClock(config.server.timeZone);
   const nowMs = context.io.nowMs();
   const places = rows.map((row): PlaceExplanation => {
-    const { subscriber_id: _subscriber, login: _login, desired: _stored, ...rest } = row;
     const entry = config.nas.find((one) => one.name === row.nas_name);
     const profile = entry === undefined ? undefined : profiles.get(entry.profile);
     const enforcement = enforcements.get(row.id);
     const words = profile === undefined ? undefined : wordsOf(profile);
     if (enforcement === undefined || words?.place === undefined)
-      return { ...rest, desired: null, because: null, why: null };
+      return { ...row, desired: null, because: null, why: null };
     const isOwnPool = (name: string) => directory.poolByName(name) !== undefined;
     const { state, because } = desiredAt(enforcement, { name: row.nas_name, ...words }, { rates, isOwnPool, nowMs });
-    return { ...rest, desired: state, because: because.kind, why: describeBecause(because) };
+    return { ...row, desired: state, because: because.kind, why: describeBecause(because) };
   });
   return { places, commands: await commandsOfSubscriber(pool, subscriberId, shownCommands) };
 }

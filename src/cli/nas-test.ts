@@ -95,13 +95,16 @@ async function testSsh(context: CommandContext, { entry, profile }: NamedNas): P
   return findings;
 }
 
-/** A CoA-Request about a session that there is not: whoever answers 503 has understood it (RFC 5176 §3.5). */
+/**
+ * A Disconnect-Request about a session that there is not: whoever answers 503 has understood it (RFC 5176 §3.5). A CoA-Request would have to say
+ * something, and a NAS that takes it for another session would do that.
+ */
 async function testCoa({ entry, profile }: NamedNas): Promise<Finding> {
   const { dictionary } = loadDictionary(join(checkoutDirectory, 'dictionaries', 'dictionary'));
   const client = new CoaClient({ clock: systemNasClock });
   const transport = new CoaTransport({ nas: entry, profile, dictionary, client, nowMs: Date.now });
   const nobody = `sluice-test-${randomUUID()}`;
-  // An address that no network has (RFC 5737 §3), and no attribute that could change anything.
+  // An address that no network has (RFC 5737 §3).
   const state = foundState(nobody, '192.0.2.1');
   const run: EnforcementRun = {
     enforcementId: 0,
@@ -117,8 +120,8 @@ async function testCoa({ entry, profile }: NamedNas): Promise<Finding> {
     commands: [],
     desired: state,
   };
-  const command = { name: 'user_accept', data: state, service: null } as const;
-  const step = { send: 'coa', state: false, attributes: [] } as const;
+  const command = { name: 'user_disconnect', data: state, service: null } as const;
+  const step = { send: 'disconnect' } as const;
   try {
     const [result] = await transport.exchange([{ run, command, step }], () => true);
     if (result === undefined) return { what: 'coa', ok: false, text: 'nothing was sent' };

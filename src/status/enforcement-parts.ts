@@ -33,30 +33,55 @@ export function countBadges(view: View, counts: NasCounts): Markup {
       ? []
       : [badge(stateKinds[state] ?? 'quiet', `${view.format.number(count)} ${stateNames[state] ?? state}`)];
   });
-  return html`${shown}`;
+  return html`<span class="whole">${shown}</span>`;
 }
 
 /** The state of one place. */
 export function placeBadge(view: View, state: string): Markup {
-  return badge(stateKinds[state] ?? 'quiet', view.language.enforcement.stateNames[state] ?? state);
+  const name = view.language.enforcement.stateNames[state];
+  return name === undefined
+    ? badge('quiet', state)
+    : html`<span class="whole">${badge(stateKinds[state] ?? 'quiet', name)}</span>`;
 }
 
 /** How long a NAS took to answer, as people read it. */
-function answeredAfter(view: View, row: CommandRow): string {
+function answeredAfter(view: Pick<View, 'format'>, row: CommandRow): string {
   if (row.sent_at === null || row.answered_at === null) return '–';
   return view.format.elapsed(row.answered_at.getTime() - row.sent_at.getTime());
 }
 
 /** `walled garden lifted 14:02:07, bras1 confirmed after 12 ms` */
 export function commandSentence(view: Pick<View, 'format' | 'language'>, row: CommandRow): string {
+  return runSentence(view, [row]);
+}
+
+/** The same of all commands that were sent as one. @param rows the newest first; the last is what the others had to wait for */
+export function runSentence(view: Pick<View, 'format' | 'language'>, rows: readonly CommandRow[]): string {
   const { command, answer } = view.language.enforcement;
-  return `${command(row)} ${view.format.clock(row.sent_at ?? row.at)}, ${answer(row, answeredAfter(view as View, row))}`;
+  const [row] = rows;
+  if (row === undefined) return '';
+  const what = rows.map((one) => command(one)).reverse();
+  const at = view.format.clock(row.sent_at ?? row.at);
+  return `${[...new Set(what)].join(', ')} ${at}, ${answer(row, answeredAfter(view, row))}`;
+}
+
+/** The commands of the last run that had the same answer. @param rows the newest first */
+export function lastRun(rows: readonly CommandRow[]): readonly CommandRow[] {
+  const last = rows[0];
+  return rows.filter(
+    (row) =>
+      row.nas_name === last?.nas_name &&
+      row.outcome === last.outcome &&
+      row.planned_at.getTime() === last.planned_at.getTime() &&
+      row.answered_at?.getTime() === last.answered_at?.getTime(),
+  );
 }
 
 /** Commands with their answers. @param whose whether the login stands in front */
 export function commandTable(view: View, whose: 'everybody' | 'one', rows: readonly CommandRow[]): Markup {
   const { language, format } = view;
-  const { text: words, outcomeNames, command, answer } = language.enforcement;
+  const { text: words, commandNames, command, answer } = language.enforcement;
+  const isOurs = (name: string): boolean => Object.hasOwn(commandNames, name);
   const drivers: Readonly<Record<string, string>> = { coa: 'CoA', ssh: 'SSH', exec: 'exec' };
   const how = (row: CommandRow): string =>
     [drivers[row.driver ?? ''] ?? row.driver ?? '', row.attempts > 1 ? words.tries(format.number(row.attempts)) : '']
@@ -68,15 +93,17 @@ export function commandTable(view: View, whose: 'everybody' | 'one', rows: reado
       ...(whose === 'everybody'
         ? [{ title: language.text.login, cell: (row: CommandRow) => subscriberLink(row.subscriber_id, row.login) }]
         : []),
-      { title: words.what, cell: (row) => html`${command(row)} <span class="code">${row.command}</span>` },
+      {
+        title: words.what,
+        cell: (row) =>
+          html`${command(row)} <span class="code${isOurs(row.command) ? ' whole' : ''}">${row.command}</span>`,
+      },
       {
         title: language.text.answer,
-        cell: (row) =>
-          html`${badge(outcomeKinds[row.outcome] ?? 'bad', outcomeNames[row.outcome] ?? row.outcome)}
-          ${answer(row, answeredAfter(view, row))}`,
+        cell: (row) => badge(outcomeKinds[row.outcome] ?? 'bad', answer(row, answeredAfter(view, row))),
       },
       { title: words.how, cell: how },
-      { title: words.sent, cell: (row) => html`<span class="code">${shortened(row.sent)}</span>` },
+      { title: words.sent, cell: (row) => html`<span class="code sent">${shortened(row.sent)}</span>` },
     ],
     rows,
     words.noCommands,

@@ -115,7 +115,7 @@ const commandNames: Readonly<Record<string, readonly [done: string, wish: string
   own_disabled_cancel: ['voluntary block lifted', 'lift the voluntary block'],
   user_redirect_cancel: ['walled garden lifted', 'lift the walled garden'],
   user_rate_set: ['rate set', 'set the rate'],
-  user_rate_set_cancel: ['rate limit lifted', 'lift the rate limit'],
+  user_rate_set_cancel: ['rate cancelled', 'cancel the rate'],
   user_auth: ['let in', 'let in'],
   usluga_activated: ['service begun', 'begin a service'],
 };

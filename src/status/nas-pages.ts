@@ -121,7 +121,7 @@ function breakerOf(view: View, standing: NasStanding | undefined): Markup | stri
   const { breakerNames } = view.language.enforcement;
   const { breaker, breaker_reason: reason } = standing;
   const kind = breaker === 'closed' ? (reason === null ? 'good' : 'warn') : breaker === 'open' ? 'bad' : 'warn';
-  return html`${badge(kind, breakerNames[breaker] ?? breaker)} ${reason ?? ''}`;
+  return html`<span class="whole">${badge(kind, breakerNames[breaker] ?? breaker)}</span> ${reason ?? ''}`;
 }
 
 function convergingOf(view: View, standing: NasStanding | undefined): Markup | string {

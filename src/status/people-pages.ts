@@ -12,7 +12,7 @@ import type { FoundPerson, PersonRow } from '../store/people-search.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow } from '../store/subscriber-queries.js';
-import { commandSentence, commandTable, placeBlocks } from './enforcement-parts.js';
+import { commandTable, lastRun, placeBlocks, runSentence } from './enforcement-parts.js';
 import {
   badge,
   documentOf,
@@ -162,14 +162,14 @@ export function subscriberPage(view: View, shown: SubscriberShown): Markup {
   const { text } = view.language;
   const { text: words } = view.language.enforcement;
   const { person } = shown;
-  const [lastCommand] = shown.commands;
+  const told = runSentence(view, lastRun(shown.commands));
   const kind = shown.standing.kind === 'online' ? (shown.standing.next === undefined ? 'good' : 'warn') : 'bad';
   return documentOf(view, {
     title: person.name ?? person.login,
     section: 'subscribers',
     content: [
       html`<p class="sentence ${kind}">${standingSentence(view, shown.standing, shown.flags)}</p>`,
-      lastCommand === undefined ? html`` : html`<p class="told">${commandSentence(view, lastCommand)}</p>`,
+      told === '' ? html`` : html`<p class="told">${told}</p>`,
       personFacts(view, person),
       sectionOf(text.liveSessions, tableOf(sessionColumns(view, 'one'), shown.sessions, text.noSessions)),
       sectionOf(words.onTheNetwork, placeBlocks(view, shown.places)),

@@ -58,8 +58,11 @@ main > .table { padding: 6px 16px; background: var(--sheet); border: 1px solid v
 .place:last-child { border-bottom: 0; }
 .place p { margin: 2px 0 6px; }
 .pair { display: inline-block; margin-right: 14px; overflow-wrap: anywhere; }
+.whole, .whole .badge { white-space: nowrap; overflow-wrap: normal; }
+.whole { display: inline-flex; flex-wrap: wrap; }
 code, .code { font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
-.code { color: var(--soft); }
+.code { color: var(--soft); font-size: 12px; }
+@media (min-width: 701px) { td:has(.code) ~ td:has(.badge) { min-width: 150px; } td:has(> span > a) { min-width: 110px; } }
 .badge { display: inline-block; margin: 1px 4px 1px 0; padding: 0 8px; border-radius: 9px; font-size: 13px; overflow-wrap: anywhere; }
 .badge.good { color: var(--good); background: var(--good-paper); }
 .badge.bad { color: var(--bad); background: var(--bad-paper); }
@@ -111,7 +114,7 @@ footer { padding: 0 20px 24px; color: var(--soft); font-size: 13px; text-align: 
   .cards td, .cards td.number { display: flex; gap: 10px; padding: 1px 0; border: 0; text-align: left; white-space: normal; }
   .cards td::before { content: attr(data-label); flex: 0 0 108px; color: var(--soft); font-size: 13px; }
   .cards td > span { flex: 1; min-width: 0; }
-  .cards td.blank { display: none; }
+  .cards td.blank, .cards td:has(.sent) { display: none; }
 }
 `.trimStart();
 

@@ -36,6 +36,8 @@ export const backupTables: readonly BackupTable[] = [
   { name: 'subscriber_service' },
   { name: 'enforcement' },
   { name: 'nas_command' },
+  { name: 'nas_entry' },
+  { name: 'reconcile_run' },
   { name: 'nas_owner', leftOut: 'a server takes over its NASes at its start' },
   { name: 'fuse', leftOut: 'nothing is held, and counting begins anew', bornWithRows: true },
   { name: 'tightening', leftOut: 'counting begins anew' },

@@ -60,11 +60,19 @@ export async function readPlaces(pool: Pool, nasName: string): Promise<WantedPla
           applied: row.applied === null ? null : { state: row.applied, evidence: row.evidence! },
           attempted: row.attempted,
         },
-        isInHand: IN_HAND.has(row.state),
+        isInHand: IN_HAND.has(row.state) || (row.state === 'converged' && !isProven(row)),
       });
     if (rows.length < PAGE_ROWS) return places;
     afterId = rows.at(-1)!.id;
   }
+}
+
+/** A place that was spoiled, or marked by the comparison before, is about to be looked at, whatever its state said last. */
+function isProven(row: {
+  readonly applied: ServiceState | null;
+  readonly attempted: readonly ServiceState[];
+}): boolean {
+  return row.applied !== null && row.attempted.length === 0;
 }
 
 /** Subscribers by their numbers; one that is not in this database is missing. */
@@ -147,8 +155,8 @@ type MendBy<By extends Mend['by']> = Extract<Mend, { readonly by: By }>;
 async function sayAgain(client: PoolClient, mends: readonly MendBy<'saying-again'>[]): Promise<number> {
   if (mends.length === 0) return 0;
   const { rowCount } = await client.query(
-    `UPDATE enforcement e SET ${SPOIL} FROM unnest($1::bigint[], $2::bigint[]) AS r (id, generation)
-     WHERE e.id = r.id AND e.generation = r.generation`,
+    `UPDATE enforcement e SET ${SPOIL} FROM unnest($1::bigint[], $2::bigint[]) AS r (id, read_generation)
+     WHERE e.id = r.id AND e.generation = r.read_generation`,
     [mends.map((one) => one.enforcementId), mends.map((one) => one.generation)],
   );
   return rowCount ?? 0;

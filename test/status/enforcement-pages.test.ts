@@ -174,10 +174,13 @@ t.test(
       last_error: 'user_redirect: no answer',
       due_at: new Date(),
     });
-    await addCommand(house, id);
+    await addCommand(house, id, { at: new Date('2026-11-21T11:02:07.100Z') });
+    await addCommand(house, id, { at: new Date('2026-11-21T11:02:07.100Z'), command: 'user_rate_set' });
+    const earlier = { planned_at: new Date('2026-11-21T11:00:00Z'), at: new Date('2026-11-21T11:00:01Z') };
+    await addCommand(house, id, { ...earlier, command: 'user_redirect' });
     const body = plain((await house.get(`/subscribers/${String(id)}`)).body);
     for (const text of [
-      /walled garden lifted 2026-11-21 14:02:07, bras1 confirmed after 12 ms/,
+      /walled garden lifted, rate set (?:2026-11-21 )?14:02:07, bras1 confirmed after 12 ms/,
       /bras1 session s0 pending/,
       /Access walled garden: no money served walled garden: no money/,
       /Rate 1 Mbit\/s down, unlimited up 50 Mbit\/s down, 10 Mbit\/s up/,
@@ -194,7 +197,9 @@ t.test(
       { nas_name: 'bras1', state: 'pending', evidence: 'ack', applied: served, last_error: 'user_redirect: no answer' },
     ]);
     t.match(twin.commands, [
+      { command: 'user_rate_set', sentence: /^rate set / },
       { command: 'user_redirect_cancel', outcome: 'applied', sentence: /^walled garden lifted / },
+      { command: 'user_redirect' },
     ]);
     t.same(house.errors, []);
   },
@@ -263,7 +268,7 @@ t.test('a NAS: places by state, whether it answers, who commands it, how long th
   for (const text of [
     /Waiting 7/,
     /ivanov pending served; 50 Mbit\/s down/,
-    /wanted: block user_drop no answer bras1 did not answer/,
+    /wanted: block user_drop bras1 did not answer within 12 ms: no answer within 15 s/,
   ])
     t.match(one, text);
   t.match((await house.get('/api/nas')).json(), [
