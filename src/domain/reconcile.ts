@@ -103,32 +103,60 @@ export interface Finding {
   readonly mend: Mend;
 }
 
+/** Entries or places after which whoever compares may do something else: less than a millisecond. */
+const SLICE = 500;
+
 /** Compares what a NAS lists with what is wanted there. */
 export function classify(input: ReconcileInput): Finding[] {
+  const work = classifying(input);
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in slices, for lists of a hundred thousand: each step is short, and the last one has the findings. */
+export function* classifying(input: ReconcileInput): Generator<undefined, Finding[]> {
   const { wanted, onlyServed } = input;
-  const places = new Map(wanted.map((place) => [place.subscriberId, place]));
+  const places = new Map<number, WantedPlace>();
   const byAddress = new Map<string, WantedPlace>();
-  const findings: Finding[] = [];
-  for (const place of wanted) {
+  const possible = new Set<string>();
+  const findings = new Map<FindingKind, Finding[]>(findingKinds.map((kind) => [kind, []]));
+  const note = (finding: Finding): void => void findings.get(finding.kind)?.push(finding);
+  for (const [index, place] of wanted.entries()) {
+    if (index % SLICE === 0) yield;
+    places.set(place.subscriberId, place);
+    for (const state of mayHold(place.known))
+      if (state.present && state.key.address !== null) possible.add(state.key.address);
     const address = place.desired?.present === true ? place.desired.key.address : null;
     if (address === null) continue;
     const other = byAddress.get(address);
     if (other === undefined) byAddress.set(address, place);
-    else findings.push(sharedAddress(place, other, address));
+    else note(sharedAddress(place, other, address));
   }
+  // What a NAS has several lists for is one entry.
+  const compared = new Set<string>();
   const seen = new Set<number>();
-  for (const entry of distinct(input.listed)) {
+  let hasUnmarked = false;
+  for (const [index, entry] of input.listed.entries()) {
+    if (index % SLICE === 0) yield;
+    if (entry.subscriberId === null) hasUnmarked = true;
+    const identity = `${String(entry.subscriberId)} ${String(entry.address)}`;
+    if (compared.has(identity)) continue;
+    compared.add(identity);
     const place = placeOf(entry, places, byAddress);
     if (place !== undefined) seen.add(place.enforcementId);
-    const finding = place === undefined ? strayFinding(entry, input, byAddress) : placeFinding(entry, place, byAddress);
-    if (finding !== undefined) findings.push(finding);
-    else if (place !== undefined) findings.push(...policyFindings(entry, place, onlyServed));
+    const finding =
+      place === undefined ? strayFinding(entry, input, byAddress, possible) : placeFinding(entry, place, byAddress);
+    if (finding !== undefined) note(finding);
+    else if (place !== undefined) policyFindings(entry, place, onlyServed).forEach(note);
   }
-  for (const place of wanted) {
-    const finding = seen.has(place.enforcementId) ? undefined : missingFinding(place, input);
-    if (finding !== undefined) findings.push(finding);
+  for (const [index, place] of wanted.entries()) {
+    if (index % SLICE === 0) yield;
+    const finding = seen.has(place.enforcementId) ? undefined : missingFinding(place, onlyServed, hasUnmarked);
+    if (finding !== undefined) note(finding);
   }
-  return findings.sort((one, other) => findingKinds.indexOf(one.kind) - findingKinds.indexOf(other.kind));
+  return [...findings.values()].flat();
 }
 
 /** How many of each kind. */
@@ -161,16 +189,6 @@ export function foundState(login: string, address: string): PresentService {
   };
 }
 
-/** The entries, each subscriber and address once; what a NAS has several lists for is one entry. */
-function distinct(listed: readonly ListedPlace[]): ListedPlace[] {
-  const kept = new Map<string, ListedPlace>();
-  for (const entry of listed) {
-    const name = `${String(entry.subscriberId)} ${String(entry.address)}`;
-    if (!kept.has(name)) kept.set(name, entry);
-  }
-  return [...kept.values()];
-}
-
 /** Whose an entry is: its mark says so, else its address. */
 function placeOf(
   { subscriberId, address }: ListedPlace,
@@ -179,10 +197,6 @@ function placeOf(
 ): WantedPlace | undefined {
   if (subscriberId !== null) return places.get(subscriberId);
   return address === null ? undefined : byAddress.get(address);
-}
-
-function mayStandAt({ known }: WantedPlace, address: string): boolean {
-  return mayHold(known).some((state) => state.present && state.key.address === address);
 }
 
 /** An entry of a subscriber who has a place on this NAS; undefined: it is where it should be, or commands are under way. */
@@ -207,13 +221,14 @@ function placeFinding(
 /** An entry without a place on this NAS. */
 function strayFinding(
   { subscriberId, address, text }: ListedPlace,
-  { marked, adopted, wanted }: ReconcileInput,
+  { marked, adopted }: ReconcileInput,
   byAddress: ReadonlyMap<string, WantedPlace>,
+  possible: ReadonlySet<string>,
 ): Finding | undefined {
   const bare = { subscriberId, address };
   if (subscriberId === null) {
     // One that we may have put there is known to its place, which is about to take it away.
-    if (address === null || wanted.some((place) => mayStandAt(place, address))) return undefined;
+    if (address === null || possible.has(address)) return undefined;
     const isOurs = adopted.has(address);
     const mend: Mend = isOurs ? { by: 'removing', mark: null, address, text } : { by: 'nobody' };
     return { ...bare, kind: 'unknown', login: null, text: isOurs ? `adopted: ${text}` : text, mend };
@@ -277,13 +292,13 @@ function bps(rate: number | null): string {
   return rate === null ? 'unlimited' : `${String(rate)} bit/s`;
 }
 
-function missingFinding(place: WantedPlace, { listed, onlyServed }: ReconcileInput): Finding | undefined {
+function missingFinding(place: WantedPlace, onlyServed: boolean, hasUnmarked: boolean): Finding | undefined {
   const { desired, isInHand, subscriberId, login } = place;
   if (isInHand || desired?.present !== true) return undefined;
   if (onlyServed && !isServed(desired)) return undefined;
   const { address } = desired.key;
   // Whoever is listed without a mark and has no address cannot be told from somebody who is missing.
-  if (address === null && listed.some((entry) => entry.subscriberId === null)) return undefined;
+  if (address === null && hasUnmarked) return undefined;
   const mend: Mend = { by: 'saying-again', ...identityOf(place) };
   return { kind: 'missing', subscriberId, login, address, text: 'it is not listed', mend };
 }

@@ -2,6 +2,7 @@
  * One NAS by its profile. Enters: runs of commands. Leaves: what is known of each command. Invariants: steps are taken in their order, and none after one
  * that was not applied; the fallback is taken once, and only after a refusal; a command that the profile never defined is `unsayable`, never silently done.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ReadingCommandName } from '../domain/service-state.js';
 import { outcomeText } from './console-text.js';
 import { listedEntries, type ListingManner } from './listed-entries.js';
@@ -19,6 +20,9 @@ export type ListAnswer =
 
 // Text kept of what was sent for one command, characters.
 const maxSentText = 8_000;
+
+// Lines of a list that are read before requests are answered again: some milliseconds.
+const listSlice = 1_000;
 
 /** Which transport takes a step. */
 export function driverOf(step: CompiledStep): DriverName {
@@ -125,7 +129,14 @@ export class ProfileDriver implements NasDriver {
   /** What the NAS says it has. */
   async list(): Promise<ListAnswer> {
     const answer = await this.read('users_from_nas', undefined);
-    return answer.ok ? { ok: true, entries: listedEntries(answer.output, this.#listing) } : answer;
+    if (!answer.ok) return answer;
+    const pieces = answer.output.split(this.#listing?.entry === undefined ? /[\n,]/u : '\n');
+    const entries: ListedEntry[] = [];
+    for (let from = 0; from < pieces.length; from += listSlice) {
+      entries.push(...listedEntries(pieces.slice(from, from + listSlice).join('\n'), this.#listing));
+      await nextTurn();
+    }
+    return { ok: true, entries };
   }
 
   /** The next steps of a run that go the same way, across its commands: a transport may put them into one packet. */

@@ -25,7 +25,6 @@ const OWNER_SILENT_AFTER_MS = 120_000;
 export function nasPage(view: View, rows: readonly NasShown[]): Markup {
   const { text } = view.language;
   const { text: words } = view.language.enforcement;
-  const { format } = view;
   return documentOf(view, {
     title: text.nases,
     section: 'nases',
@@ -41,13 +40,10 @@ export function nasPage(view: View, rows: readonly NasShown[]): Markup {
         { title: words.converging, cell: (row) => convergingOf(view, row.standing) },
         { title: words.lastError, cell: (row) => lastErrorOf(view, row.standing) },
         { title: words.owner, cell: (row) => ownerOf(view, row.standing) },
-        {
-          title: text.drops,
-          cell: (row) =>
-            row.drops.length === 0
-              ? ''
-              : html`${row.drops.map(({ reason, count }) => badge('warn', `${reason}: ${format.number(count)}`))}`,
-        },
+        // Most never drop anything, and the table is wide as it is.
+        ...(rows.some((row) => row.drops.length > 0)
+          ? [{ title: text.drops, cell: (row: NasShown) => dropsOf(view, row) }]
+          : []),
       ],
       rows,
       text.noNas,
@@ -86,6 +82,7 @@ export function oneNasPage(view: View, { nas, unsettled, commands }: OneNasShown
         [words.inFlight, standing === undefined || standing.place === null ? null : format.number(standing.in_flight)],
         [words.owner, ownerOf(view, standing)],
         [words.lastError, lastErrorOf(view, standing)],
+        [text.drops, nas.drops.length === 0 ? null : dropsOf(view, nas)],
       ]),
       sectionOf(words.unsettled, placeTable(view, unsettled)),
       sectionOf(words.commands, commandTable(view, 'everybody', commands)),
@@ -95,6 +92,10 @@ export function oneNasPage(view: View, { nas, unsettled, commands }: OneNasShown
 
 function nasPath(name: string): string {
   return `/nas/${encodeURIComponent(name)}`;
+}
+
+function dropsOf(view: View, { drops }: NasShown): Markup {
+  return html`${drops.map(({ reason, count }) => badge('warn', `${reason}: ${view.format.number(count)}`))}`;
 }
 
 function sessionsLink(view: View, row: NasShown): Markup {

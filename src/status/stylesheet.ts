@@ -62,7 +62,7 @@ main > .table { padding: 6px 16px; background: var(--sheet); border: 1px solid v
 .whole { display: inline-flex; flex-wrap: wrap; }
 code, .code { font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .code { color: var(--soft); font-size: 12px; }
-@media (min-width: 701px) { td:has(.code) ~ td:has(.badge) { min-width: 150px; } td:has(> span > a) { min-width: 110px; } }
+@media (min-width: 701px) { td:has(.code) ~ td:has(.badge) { min-width: 150px; } tr:has(.code) td:has(> span > a) { min-width: 110px; } }
 .badge { display: inline-block; margin: 1px 4px 1px 0; padding: 0 8px; border-radius: 9px; font-size: 13px; overflow-wrap: anywhere; }
 .badge.good { color: var(--good); background: var(--good-paper); }
 .badge.bad { color: var(--bad); background: var(--bad-paper); }

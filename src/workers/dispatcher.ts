@@ -12,13 +12,13 @@ import type { FeedChanges } from '../store/change-feed.js';
 import { type Enforcement, EnforcementReader } from '../store/enforcement-rows.js';
 import { dueEnforcements, makeMissing, provisionSubscribers, scanPage } from '../store/enforcement-work.js';
 import type { FoundSession } from '../store/sweeps.js';
-import { NasOwner } from '../store/nas-owner.js';
 import type { CommandedNas } from './commanded-nas.js';
 import { DispatcherMeasures } from './dispatcher-measures.js';
 import { EnforcementQueue } from './enforcement-queue.js';
 import { type RoundResult, runRound } from './enforcement-round.js';
 import { Loop } from './loop.js';
-import { NasLane } from './nas-lane.js';
+import { LaneKeeper } from './lane-keeper.js';
+import type { NasLane } from './nas-lane.js';
 import { type EndedRun, ResultWriter } from './result-writer.js';
 import { type BegunRun, outcomeOfRun, type RunResults } from './run-outcome.js';
 
@@ -33,11 +33,6 @@ const OWNER_INTERVAL_MS = 500;
 const DUE_LIMIT = 300;
 /** Rows made in one statement when a NAS is taken over. */
 const MISSING_SLICE = 2_000;
-/**
- * How long a NAS is left alone whose owner vanished, ms: longer than that one takes itself for its owner (`OWNERSHIP_MS`), and than a command that
- * it sent just before stays on its way.
- */
-const ABANDONED_GRACE_MS = 3_000;
 /** A NAS that was silent for longer may have been restarted without telling, and lost its entries, ms. */
 const RESTART_POSSIBLE_MS = 20_000;
 
@@ -74,18 +69,15 @@ export class Dispatcher {
   readonly #deps: DispatcherDeps;
   readonly #nowMs: () => number;
   readonly #random: () => number;
-  readonly #owner: NasOwner;
+  readonly #keeper: LaneKeeper;
   readonly #reader: EnforcementReader;
   readonly #results: ResultWriter;
   readonly #queue = new EnforcementQueue();
-  readonly #lanes = new Map<string, NasLane>();
   readonly #inFlight = new Map<number, InFlight>();
   /** When what waits in a lane was named (monotonic, ms). */
   readonly #namedAtMs = new Map<number, number>();
   readonly #rounds: Loop;
   readonly #loops: readonly Loop[];
-  readonly #retiring = new Set<Promise<void>>();
-  #nases: ReadonlyMap<string, CommandedNas> = new Map();
   #databaseAheadMs = 0;
 
   constructor(deps: DispatcherDeps) {
@@ -94,7 +86,19 @@ export class Dispatcher {
     this.#random = deps.random ?? Math.random;
     this.#reader = new EnforcementReader(deps.pool);
     const { pool, instance, log, databaseUrl } = deps;
-    this.#owner = new NasOwner({ databaseUrl, instance, nowMs: this.#nowMs, onLost: () => this.#lost() });
+    this.#keeper = new LaneKeeper({
+      databaseUrl,
+      instance,
+      log,
+      nowMs: this.#nowMs,
+      random: this.#random,
+      abandonedGraceMs: deps.abandonedGraceMs,
+      onOpen: (nas) => this.#opened(nas),
+      onClose: (nasName) => this.#queue.forgetNas(nasName),
+      onResult: (lane, { begun, plannedAtMs }, results) => this.#ended(lane, begun, results, plannedAtMs),
+      onRoom: () => this.#rounds.wake(),
+      onReturn: (nas, silentMs) => void this.#returned(nas, silentMs),
+    });
     this.#results = new ResultWriter({ pool, instance, log, onWritten: (ended, stale) => this.#written(ended, stale) });
     const loop = (name: string, intervalMs: number, run: () => Promise<boolean>): Loop =>
       new Loop({ name, intervalMs, run, log });
@@ -108,18 +112,18 @@ export class Dispatcher {
 
   /** The lanes of the NASes that this instance owns. */
   get lanes(): ReadonlyMap<string, NasLane> {
-    return this.#lanes;
+    return this.#keeper.lanes;
   }
 
   /** Whether a NAS is this instance's beyond doubt, and commanded. */
   isOwner(nasName: string): boolean {
-    return this.#lanes.has(nasName) && this.#owner.isOwner(nasName);
+    return this.lanes.has(nasName) && this.#keeper.owner.isOwner(nasName);
   }
 
   /** Enforcements that are named, wait or are under way. */
   get backlog(): number {
     let waiting = 0;
-    for (const lane of this.#lanes.values()) waiting += lane.waiting;
+    for (const lane of this.lanes.values()) waiting += lane.waiting;
     return this.#queue.size + waiting + this.#inFlight.size;
   }
 
@@ -134,14 +138,7 @@ export class Dispatcher {
 
   /** Takes another configuration: NASes that changed are commanded in the new way from the next command on. */
   configure(nases: readonly CommandedNas[]): void {
-    this.#nases = new Map(nases.map((nas) => [nas.name, nas]));
-    for (const [name, lane] of this.#lanes) {
-      const nas = this.#nases.get(name);
-      if (nas?.fingerprint === lane.nas.fingerprint) continue;
-      this.#retire(lane, true);
-      this.#lanes.delete(name);
-      if (nas !== undefined) this.#openLane(nas, 0);
-    }
+    this.#keeper.configure(nases);
   }
 
   start(): void {
@@ -152,19 +149,17 @@ export class Dispatcher {
   /** Begins nothing more, waits for what is under way, and lets go of the NASes in order. */
   async stop(): Promise<void> {
     await Promise.all(this.#loops.map((loop) => loop.stop()));
-    for (const lane of this.#lanes.values()) this.#retire(lane, true);
-    await Promise.all(this.#retiring);
-    this.#lanes.clear();
+    await this.#keeper.stopLanes();
     await this.#results.stop();
-    await this.#owner.stop();
+    await this.#keeper.owner.stop();
   }
 
   /** Ends without letting go of anything in order and without writing what is in hand, as a crash does: others find it. For tests. */
   async abandon(): Promise<void> {
-    this.#owner.drop();
+    this.#keeper.owner.drop();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
-    this.#owner.drop();
-    await Promise.all(this.#retiring);
+    this.#keeper.owner.drop();
+    await this.#keeper.settled();
     await this.#results.stop(false);
   }
 
@@ -181,30 +176,19 @@ export class Dispatcher {
 
   /** Anything may have changed. */
   noteEverything(): void {
-    for (const nasName of this.#lanes.keys()) this.#queue.noteScan({ of: 'nas', nasName }, false);
+    for (const nasName of this.lanes.keys()) this.#queue.noteScan({ of: 'nas', nasName }, false);
     this.#rounds.wake();
   }
 
   /** Takes NASes that nobody owns. @returns false */
   async own(): Promise<boolean> {
-    const taken = await this.#owner.take([...this.#nases.keys()]);
-    for (const { nasName, abandoned } of taken) {
-      const nas = this.#nases.get(nasName);
-      if (nas === undefined) continue;
-      const graceMs = abandoned ? (this.#deps.abandonedGraceMs ?? ABANDONED_GRACE_MS) : 0;
-      this.#deps.log.info({ nas: nasName, graceMs }, 'this server commands the NAS from now on');
-      this.#openLane(nas, graceMs);
-    }
-    for (const [name, lane] of this.#lanes) {
-      if (this.#owner.owned.has(name)) continue;
-      this.#closeLane(name, lane);
-    }
+    await this.#keeper.take();
     return false;
   }
 
   /** Fetches what is due. @returns false */
   async fetchDue(): Promise<boolean> {
-    const open = [...this.#lanes.values()].filter((lane) => lane.isOpen && lane.waiting < DUE_LIMIT);
+    const open = [...this.lanes.values()].filter((lane) => lane.isOpen && lane.waiting < DUE_LIMIT);
     const ids = await dueEnforcements(
       this.#deps.pool,
       open.map(({ nas }) => nas.name),
@@ -220,9 +204,9 @@ export class Dispatcher {
 
   /** One round. @returns whether there is more to do at once */
   async round(): Promise<boolean> {
-    if (this.#lanes.size === 0) return false;
+    if (this.lanes.size === 0) return false;
     if (this.#queue.takeOverflow()) this.noteEverything();
-    for (const lane of this.#lanes.values())
+    for (const lane of this.lanes.values())
       if (lane.waiting === 0 && lane.takeOverflow()) this.#queue.noteScan({ of: 'nas', nasName: lane.nas.name }, false);
     const roomy = this.#takeRoomy();
     const ids = this.#queue.takeIds(SLICE);
@@ -241,7 +225,7 @@ export class Dispatcher {
 
   /** Ids that waited in lanes which have room now. */
   #takeRoomy(): number[] {
-    const lanes = [...this.#lanes.values()].filter((lane) => lane.waiting > 0);
+    const lanes = [...this.lanes.values()].filter((lane) => lane.waiting > 0);
     const share = Math.max(16, Math.floor(SLICE / Math.max(1, lanes.length)));
     return lanes.flatMap((lane) => lane.takeWaiting(share));
   }
@@ -251,7 +235,7 @@ export class Dispatcher {
     subscribers: ReadonlyMap<number, number>,
     forced: ReadonlyMap<number, boolean>,
   ): Promise<void> {
-    const owned = [...this.#lanes.keys()];
+    const owned = [...this.lanes.keys()];
     const found = new Map<number, Enforcement>();
     const askedAtMs = Date.now();
     const read = async (by: 'id' | 'subscriber', which: readonly number[]): Promise<void> => {
@@ -262,7 +246,7 @@ export class Dispatcher {
     };
     await read('id', ids);
     if (subscribers.size > 0) {
-      const provisioning = [...this.#lanes.values()].filter(({ nas }) => nas.place === 'provisioned');
+      const provisioning = [...this.lanes.values()].filter(({ nas }) => nas.place === 'provisioned');
       await provisionSubscribers(
         this.#deps.pool,
         [...subscribers.keys()],
@@ -285,8 +269,8 @@ export class Dispatcher {
     const { rates, isOwnPool, fuse, totalSubscribers } = this.#deps;
     const shared = { rates: rates(), isOwnPool, nowMs: this.#databaseNowMs() };
     const result = await runRound(rows, {
-      owner: this.#owner,
-      laneOf: (nasName) => (this.#owner.owned.has(nasName) ? this.#lanes.get(nasName) : undefined),
+      owner: this.#keeper.owner,
+      laneOf: (nasName) => this.#keeper.laneOf(nasName),
       fuse: fuse(),
       totalSubscribers: totalSubscribers(),
       contextOf: (row) => ({ ...shared, isForced: forced.get(row.id) === true }),
@@ -304,7 +288,7 @@ export class Dispatcher {
         'alarm of the fuse: too many subscribers are blocked, redirected or slowed at once; it waits for "sluice hold release"',
       );
     this.#queue.noteIds(result.missed, false);
-    for (const { row, urgency } of result.waiting) this.#lanes.get(row.nasName)?.wait(row.id, urgency);
+    for (const { row, urgency } of result.waiting) this.lanes.get(row.nasName)?.wait(row.id, urgency);
     this.#begin(result.begun);
     const left = result.ended.filter((row) => row.kind === 'provisioned');
     if (left.length > 0) onLeft(left.map(({ run }) => run.subscriberId));
@@ -319,7 +303,7 @@ export class Dispatcher {
       const namedAtMs = this.#namedAtMs.get(one.row.id);
       this.#namedAtMs.delete(one.row.id);
       if (namedAtMs !== undefined) this.measures.noteDelay(this.#nowMs() - namedAtMs);
-      const lane = this.#lanes.get(one.row.nasName);
+      const lane = this.lanes.get(one.row.nasName);
       // It is no longer ours: nothing was sent, and it is found as attempted.
       if (lane === undefined) this.#ended(undefined, one, [], Date.now());
       else byLane.set(lane, [...(byLane.get(lane) ?? []), one]);
@@ -379,20 +363,8 @@ export class Dispatcher {
     else scan.afterId = ids.at(-1)!;
   }
 
-  #openLane(nas: CommandedNas, graceMs: number): void {
-    const readyAtMs = this.#nowMs() + graceMs;
-    const isOwner = (): boolean => this.#owner.isOwner(nas.name) && this.#nowMs() >= readyAtMs;
-    const lane: NasLane = new NasLane({
-      nas,
-      isOwner,
-      log: this.#deps.log,
-      nowMs: this.#nowMs,
-      random: this.#random,
-      onResult: ({ begun, plannedAtMs }, results) => this.#ended(lane, begun, results, plannedAtMs),
-      onRoom: () => this.#rounds.wake(),
-      onReturn: (silentMs) => void this.#returned(nas, silentMs),
-    });
-    this.#lanes.set(nas.name, lane);
+  /** All of a NAS is compared, and what nobody has made a row for gets one. */
+  #opened(nas: CommandedNas): void {
     if (nas.place === 'session') this.#queue.noteMissing({ nasName: nas.name, place: 'session', afterId: 0 });
     else
       for (const place of ['provisioned', 'visited'] as const)
@@ -411,26 +383,6 @@ export class Dispatcher {
     }
     this.#queue.noteScan({ of: 'unsettled', nasName: nas.name }, true);
     this.#rounds.wake();
-  }
-
-  #lost(): void {
-    if (this.#lanes.size > 0)
-      this.#deps.log.error('the database connection that says which NASes are ours was lost: they are asked for again');
-    for (const [name, lane] of this.#lanes) this.#closeLane(name, lane);
-  }
-
-  #closeLane(name: string, lane: NasLane): void {
-    this.#lanes.delete(name);
-    this.#queue.forgetNas(name);
-    this.#retire(lane, false);
-  }
-
-  #retire(lane: NasLane, stopsDriver: boolean): void {
-    const retiring = lane
-      .retire(stopsDriver)
-      .catch((error: unknown) => this.#deps.log.error({ err: error, nas: lane.nas.name }, 'a driver did not stop'))
-      .finally(() => this.#retiring.delete(retiring));
-    this.#retiring.add(retiring);
   }
 
   /** The clock of the database, as far as it was read: due times are its own. */

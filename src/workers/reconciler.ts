@@ -6,7 +6,15 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { isNightlyDue, type NightlyTime } from '../domain/nightly.js';
-import { classify, countFindings, foundState, withinLimit } from '../domain/reconcile.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  classifying,
+  countFindings,
+  type Finding,
+  foundState,
+  type ReconcileInput,
+  withinLimit,
+} from '../domain/reconcile.js';
 import type { ListedEntry, NasDriver } from '../nas/driver.js';
 import type { ListAnswer } from '../nas/profile-driver.js';
 import {
@@ -68,7 +76,7 @@ async function compare(pool: Pool, nas: ListingNas, options: ReconcileOptions): 
     return { ...bare, error: text, listed: 0, counts: countFindings([]), mended: 0, beyondLimit: 0, findings: [] };
   }
   const places = new Set(wanted.map((place) => place.subscriberId));
-  const findings = classify({
+  const findings = await inSlices({
     listed: answer.entries,
     wanted,
     marked: await markedBy(pool, answer.entries, places),
@@ -92,6 +100,16 @@ async function compare(pool: Pool, nas: ListingNas, options: ReconcileOptions): 
     beyondLimit: beyond,
     findings,
   };
+}
+
+/** Requests are answered between two slices. */
+async function inSlices(input: ReconcileInput): Promise<Finding[]> {
+  const work = classifying(input);
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    await nextTurn();
+  }
 }
 
 function isPresent({ desired }: { readonly desired: { readonly present: boolean } | null }): boolean {

@@ -103,7 +103,7 @@ t.test(`${String(CHANGES)} flags by SQL: each is a CoA on the wire`, { timeout: 
   t.ok(quantile(delaysMs, 0.5) < 200, 'within a blink');
   await until(async () => (await converged()) === SUBSCRIBERS);
   const { rows } = await pool.query<{ n: number }>(
-    `SELECT count(*)::int AS n FROM nas_command WHERE outcome = 'applied' AND driver = 'coa' AND command LIKE 'user\_redirect%' AND sent LIKE '%CoA-Request%'`,
+    `SELECT count(*)::int AS n FROM nas_command WHERE outcome = 'applied' AND driver = 'coa' AND command LIKE 'user_redirect%' AND sent LIKE '%CoA-Request%'`,
   );
   t.equal(rows[0]!.n, CHANGES, 'each is in the history');
   t.equal(commands.heard.length, CHANGES, 'and each was one packet, the rate of the garden included');

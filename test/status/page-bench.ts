@@ -48,8 +48,29 @@ const statements: readonly (readonly [string, string])[] = [
   ],
   [
     'nas',
-    `INSERT INTO nas (name, profile, last_packet_at) SELECT 'bras' || i, 'linux', now() FROM generate_series(0, 19) i`,
+    `INSERT INTO nas (name, profile, last_packet_at, place, mode) SELECT 'bras' || i, 'linux', now(), 'session', 'enforce' FROM generate_series(0, 19) i`,
   ],
+  [
+    'places',
+    `INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id, desired, applied, evidence, applied_at, state, due_at)
+     SELECT 'session', nas_name, subscriber_id, id, d, d, 'ack', now(), CASE WHEN id % 100 = 0 THEN 'held' ELSE 'converged' END, NULL
+       FROM session, LATERAL (SELECT jsonb_build_object('present', true, 'key', jsonb_build_object('login', login, 'mac', mac, 'address', host(address),
+         'framedPrefix', NULL, 'delegatedPrefix', NULL), 'blocked', false, 'redirect', false, 'ownDisabled', false, 'authorised', true,
+         'rate', jsonb_build_object('downBps', 50000000, 'upBps', 10000000), 'services', '[]'::jsonb) AS d) AS state`,
+  ],
+  [
+    'commands',
+    `INSERT INTO nas_command (at, enforcement_id, nas_name, subscriber_id, login, command, driver, sent, attempts, planned_at, sent_at, answered_at,
+       outcome, evidence, detail, generation, instance)
+     SELECT now() - make_interval(secs => id % 86400), id, nas_name, subscriber_id, login, 'user_rate_set', 'coa', repeat('x', 200), 1, now(), now(),
+       now(), 'applied', 'ack', '', 1, 'sluice-1' FROM session`,
+  ],
+  [
+    'owners',
+    `INSERT INTO nas_owner (nas_name, instance, since, seen_at, counts, counted_at)
+     SELECT name, 'sluice-1', now(), now(), '{"converged": 20000, "held": 250}', now() FROM nas`,
+  ],
+  ['fuse', `UPDATE fuse SET held_at = now()`],
 ];
 // A connection of its own: those of the pool give up long before a million rows are written.
 const client = new pg.Client({ connectionString: house.database.url });
@@ -76,6 +97,7 @@ const paths = [
   '/sessions',
   '/sessions?nas=bras7',
   '/nas',
+  '/nas/bras7',
   '/pools',
 ];
 console.log('path, slowest of ten after the first, first (ms)');

@@ -1,6 +1,7 @@
 /** Languages, numbers and times of the pages. */
 import t from 'tap';
 import { DISCARD_REASONS, REJECT_REASONS } from '../../src/domain/access-reason.js';
+import { commandNames } from '../../src/domain/service-state.js';
 import { english } from '../../src/status/english.js';
 import { Format } from '../../src/status/format.js';
 import { languageFor } from '../../src/status/language.js';
@@ -41,6 +42,16 @@ t.test('nothing is left untranslated', async (t) => {
   }
   for (const kind of ['flagNames', 'stateNames', 'endCauses', 'outcomes'] as const)
     t.same(Object.keys(russian[kind]), Object.keys(english[kind]), kind);
+  const words = english.enforcement;
+  for (const [key, text] of Object.entries(words.text)) {
+    const other = russian.enforcement.text[key as keyof typeof words.text];
+    if (typeof text === 'string') t.match(other, /[а-яё]/i, key);
+  }
+  for (const kind of ['stateNames', 'stateNotes', 'breakerNames', 'evidenceNames', 'commandNames'] as const) {
+    t.same(Object.keys(russian.enforcement[kind]), Object.keys(words[kind]), kind);
+    for (const text of Object.values(russian.enforcement[kind]).flat()) t.match(text, /[а-яё]/i, kind);
+  }
+  t.same(Object.keys(words.commandNames), [...commandNames], 'every command has a name');
   t.equal(english.reason('some older word'), 'some older word', 'a reason of another release is shown as it is');
 });
 
@@ -66,6 +77,24 @@ t.test('numbers, octets, durations and instants', async (t) => {
     [-5, '0 s'],
   ];
   for (const [seconds, text] of durations) t.equal(en.duration(seconds), text);
+  const rates: readonly (readonly [number, string])[] = [
+    [0, '0 bit/s'],
+    [999, '999 bit/s'],
+    [50_000_000, '50 Mbit/s'],
+    [2_500_000_000, '2.5 Gbit/s'],
+    [1e16, '10,000 Tbit/s'],
+  ];
+  for (const [bps, text] of rates) t.equal(en.bitRate(bps), text);
+  t.equal(ru.bitRate(64_000), '64 кбит/с');
+  const elapsed: readonly (readonly [number, string])[] = [
+    [0, '< 1 ms'],
+    [12.4, '12 ms'],
+    [1_500, '1.5 s'],
+    [90_000, '1 min 30 s'],
+  ];
+  for (const [milliseconds, text] of elapsed) t.equal(en.elapsed(milliseconds), text);
+  t.equal(en.clock(new Date(nowMs)), '15:00:00', 'today');
+  t.equal(en.clock(new Date(nowMs - 86_400_000)), '2026-11-20 15:00:00', 'another day');
   t.equal(en.instant(new Date(nowMs)), '2026-11-21 15:00:00', 'in the zone of the configuration');
   t.equal(en.ago(new Date(nowMs - 61_000)), '1 min 1 s ago');
   t.equal(ru.ago(new Date(nowMs + 60_000)), 'только что', 'a clock that is ahead');
