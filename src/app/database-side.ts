@@ -177,7 +177,7 @@ export class DatabaseSide {
             this.#feedTurnedAtMs = performance.now();
             tell(progress);
           });
-            this.enforcement.noteEverything();
+          this.enforcement.noteEverything();
           log.info({ subscribers: directory.subscriberCount }, 'all subscribers are loaded');
         },
         apply: async (changes) => {

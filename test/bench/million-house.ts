@@ -124,7 +124,9 @@ export class House {
   private read(line: string): void {
     const atMs = Date.now();
     const collected =
-      /Mark-Compact (?:\([^)]*\) )?([\d.]+) \([\d.]+\) -> ([\d.]+) \([\d.]+\) MB,(?: pooled: \d+ MB,)? ([\d.]+) \//.exec(line);
+      /Mark-Compact (?:\([^)]*\) )?([\d.]+) \([\d.]+\) -> ([\d.]+) \([\d.]+\) MB,(?: pooled: \d+ MB,)? ([\d.]+) \//.exec(
+        line,
+      );
     if (collected) {
       const [heapBeforeMb, heapAfterMb, pauseMs] = collected.slice(1).map(Number) as [number, number, number];
       this.collections.push({ atMs, pauseMs, heapBeforeMb, heapAfterMb });

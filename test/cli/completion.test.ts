@@ -70,7 +70,10 @@ t.test('bash steps over options and their values', async (t) => {
   const { stdout: script } = await runIn(['completion', 'bash']);
   const table: [words: string[], offered: string[]][] = [
     [['subs'], ['subscriber']],
-    [['subscriber', 're'], ['restore', 'resync']],
+    [
+      ['subscriber', 're'],
+      ['restore', 'resync'],
+    ],
     [['--conf', 'x', 'subscriber', 'se'], ['set']],
     [['--conf', 'plan', 'subscriber', 'se'], ['set']],
     [['--json', 'subscriber', 'se'], ['set']],

@@ -151,11 +151,15 @@ export class TestServer {
     }
     const program =
       options.isBuilt === true ? [join(root, 'build', 'main.js')] : ['--import', 'tsx', join(root, 'src', 'main.ts')];
-    const child = spawn(process.execPath, [...(options.nodeArguments ?? []), ...program, '--conf', confDir, '--data', dataDir, 'serve'], {
-      cwd: root,
-      env: { ...process.env, ...options.environment },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [...(options.nodeArguments ?? []), ...program, '--conf', confDir, '--data', dataDir, 'serve'],
+      {
+        cwd: root,
+        env: { ...process.env, ...options.environment },
+        stdio: ['pipe', 'pipe', 'pipe'],
+      },
+    );
     child.stdin.end();
     const server = new TestServer(child, confDir, dataDir, authPort, accountingPort, statusUrl, secret);
     t.teardown(() => server.stop());
