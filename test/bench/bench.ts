@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
 import { withoutFreeradius } from '../support/freeradius-server.js';
+import { AccountingWork } from './accounting-work.js';
 import { chart } from './chart.js';
 import { kernel, machine, versions } from './circumstances.js';
 import { makeDatabases, POSTGRES_SETTINGS, type Databases } from './databases.js';
@@ -18,7 +19,7 @@ import type { Bench } from './measure.js';
 import { readOptions, UsageError, type BenchOptions } from './options.js';
 import { markdown, terminalTable, titleOf, verdicts, withMeasured, type Section, type SectionId } from './report.js';
 import { startFreeradius, startGeneratorEcho, startNodeEcho, startSluice, type Side } from './sides.js';
-import { AccountingWork, runEcho, runPap, runPool, type Extent, type Outcome } from './works.js';
+import { runEcho, runPap, runPool, type Extent, type Outcome } from './works.js';
 
 interface Plan {
   readonly echo: Extent;
@@ -83,10 +84,6 @@ async function runAll(stage: Stage, plan: Plan, options: BenchOptions, sections:
         return outcome;
       });
   };
-  if (options.works.includes('accounting')) {
-    tell('preparing the stream of accounting');
-    await accounting.prepare([plan.accounting, ...(plan.pinned === undefined ? [] : [plan.pinned])]);
-  }
   await parts(plan.free, plan.accounting, plan.poolPeople);
   if (plan.pinned !== undefined) {
     bench.isPinned = true;

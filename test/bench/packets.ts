@@ -85,15 +85,23 @@ export function accountingStep(index: number): AccountingStep {
   return { session: LIVE_SESSIONS + turn - step * LIVE_STEPS, step };
 }
 
-/** The packet of a step. */
-export function accountingPacket(secret: SharedSecret, index: number): BuiltRequest {
-  const { session, step } = accountingStep(index);
+/**
+ * The packet of a step.
+ * @param identifier of the packet
+ * @param sessionSeconds how long the session has lasted when the packet is sent; a server may doubt one that says something else
+ */
+export function accountingPacket(
+  secret: SharedSecret,
+  { session, step }: AccountingStep,
+  identifier: number,
+  sessionSeconds: number,
+): BuiltRequest {
   const person = staticPerson((session % STATIC_SUBSCRIBERS) + 1);
   const isStop = step === INTERIMS + 1;
   return accountingRequest({
     ...NAS,
     secret,
-    identifier: identifierOf(index),
+    identifier,
     status: step === 0 ? 'start' : isStop ? 'stop' : 'interimUpdate',
     userName: person.login,
     acctSessionId: `81${session.toString(16).padStart(6, '0')}`,
@@ -102,7 +110,7 @@ export function accountingPacket(secret: SharedSecret, index: number): BuiltRequ
     ...(step === 0
       ? {}
       : {
-          sessionSeconds: step,
+          sessionSeconds,
           inputOctets: step * INPUT_OCTETS_PER_PACKET,
           outputOctets: step * OUTPUT_OCTETS_PER_PACKET,
           inputPackets: step * 1_000,

@@ -3,7 +3,8 @@
  * docs/benchmarks.md, JSON. Invariant: every ratio is of medians of one run; a target that is not met says so. Pure.
  */
 import type { Row } from './measure.js';
-import { LAG_SECONDS, type Outcome } from './works.js';
+import { LAG_SECONDS } from './accounting-work.js';
+import type { Outcome } from './works.js';
 
 export type SectionId = 'echo' | 'pap' | 'accounting' | 'burst' | 'pool';
 
