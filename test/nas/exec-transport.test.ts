@@ -56,7 +56,7 @@ t.test('the command is the argument, the variables are the environment, the fold
   const environment = await readFile(join(folder, 'environment'), 'utf8');
   t.match(environment, `login=${login}\n`);
   t.match(environment, 'nas_name=bras1\n');
-  t.notMatch(environment, /password|secret|psw|^HOME=/imu);
+  t.notMatch(environment, /^[^=]*(?:password|secret|psw)[^=]*=|^HOME=/imu, 'no name of a secret');
   t.same(result?.outcome, {
     outcome: 'applied',
     evidence: 'exit-code',

@@ -157,7 +157,12 @@ t.test('whatever the texts are, the literal parts stay where they were', async (
 });
 
 t.test('every variable has a meaning, a sample of its kind, and a value in some context', async (t) => {
-  const full: AttributeContext = { ...base, rate: sampleContext({ rate: true, burst: true }).rate, nasPool: 'main' };
+  const full: AttributeContext = {
+    ...base,
+    rate: sampleContext({ rate: true, burst: true }).rate,
+    nasPool: 'main',
+    service: 'iptv',
+  };
   for (const [name, variable] of attributeVariables) {
     t.not(variable.meaning, '', name);
     t.equal(typeof variable.sample, variable.kind === 'text' ? 'string' : 'number', name);

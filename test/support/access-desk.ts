@@ -252,7 +252,9 @@ export class Desk {
   /** Answers the reserve's statements from `free`. */
   private databaseOfPools(): unknown {
     return {
-      query: async (text: string, values: unknown[] = []) => {
+      query: async (asked: string | { readonly text: string; readonly values?: unknown[] }, given: unknown[] = []) => {
+        const text = typeof asked === 'string' ? asked : asked.text;
+        const values = typeof asked === 'string' ? given : (asked.values ?? []);
         if (text.includes('FROM pool_network')) return { rows: [{ pool_id: 7, size: 254 }] };
         if (!text.includes('WITH picked')) return { rows: [], rowCount: 0 };
         const poolIds = values[1] as number[];
