@@ -3,7 +3,7 @@
  *
  * Enters: keys and values.
  * Leaves: the value of a key that was used lately.
- * Invariant: never more than `capacity` entries; the one that was not used for longest goes first.
+ * Invariant: never more than `capacity` entries; the one that goes first was not used for longest, as far as uses while half of it was empty count as none.
  */
 export class RecentValues<Value> {
   readonly #values = new Map<string, Value>();
@@ -21,8 +21,8 @@ export class RecentValues<Value> {
 
   get(key: string): Value | undefined {
     const value = this.#values.get(key);
-    // A map keeps the order of insertion, so that inserting again makes an entry the youngest.
-    if (value !== undefined) {
+    // A map keeps the order of insertion, so that inserting again makes an entry the youngest. With room for as many again that can wait.
+    if (value !== undefined && this.#values.size > this.#capacity / 2) {
       this.#values.delete(key);
       this.#values.set(key, value);
     }

@@ -92,6 +92,8 @@ export class Packet {
   readonly code: number;
   /** The header octet that matches a reply to its request. */
   readonly identifier: number;
+  /** The 16-octet authenticator field, a view: one, because passwords and signatures ask for it several times. */
+  readonly authenticator: Buffer;
 
   /** Made by `parsePacket` only, which has checked what this class relies on. */
   constructor(
@@ -108,11 +110,7 @@ export class Packet {
   ) {
     this.code = bytes[0]!;
     this.identifier = bytes[1]!;
-  }
-
-  /** The 16-octet authenticator field, a view. */
-  get authenticator(): Buffer {
-    return this.bytes.subarray(4, headerOctets);
+    this.authenticator = bytes.subarray(4, headerOctets);
   }
 
   /**

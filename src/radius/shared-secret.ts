@@ -246,7 +246,7 @@ export class SharedSecret {
   // c(1) = p(1) xor MD5(secret+seed), c(i) = p(i) xor MD5(secret+c(i-1)); decrypting reads the same chain.
   #chain(value: Buffer, seed: Buffer, encrypting: boolean): void {
     const secretOctets = this.#octets.length;
-    const previous = Buffer.alloc(md5Octets);
+    const previous = chainLink;
     for (let offset = 0; offset < value.length; offset += md5Octets) {
       this.#octets.copy(md5Work, 0);
       const seedOctets = offset === 0 ? seed.copy(md5Work, secretOctets) : previous.copy(md5Work, secretOctets);
@@ -257,6 +257,9 @@ export class SharedSecret {
     }
   }
 }
+
+// The hidden block that the next one is hidden with.
+const chainLink = Buffer.alloc(md5Octets);
 
 // The head of the work area while the outer HMAC step needs its place.
 const hmacSaved = Buffer.alloc(md5BlockOctets);

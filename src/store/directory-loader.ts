@@ -16,6 +16,7 @@ import {
   readEndedLines,
   readPlans,
   readPools,
+  readEndedSessions,
   readSessions,
   readSticky,
   readSubscribers,
@@ -113,13 +114,17 @@ export class DirectoryLoader {
   }
 
   private async applySessions(changes: readonly SessionChange[]): Promise<void> {
-    const own = new Set(changes.filter((change) => change.own).map((change) => change.sessionId));
-    const rows = await readSessions(
-      this.pool,
-      changes.map((change) => change.sessionId),
-    );
-    for (const row of rows.live) if (!own.has(row.sessionId)) this.directory.sessions.applyRow(row);
-    for (const row of rows.ended) this.directory.sessions.applyEnd(row);
+    const { sessions } = this.directory;
+    const idsOf = (own: boolean): number[] =>
+      changes.filter((change) => change.own === own).map((change) => change.sessionId);
+    // Our own were known at acknowledgement; only an end that no Stop told is news.
+    const own = idsOf(true);
+    if (own.length > 0) for (const row of await readEndedSessions(this.pool, own)) sessions.applyEnd(row);
+    const others = idsOf(false);
+    if (others.length === 0) return;
+    const rows = await readSessions(this.pool, others);
+    for (const row of rows.live) sessions.applyRow(row);
+    for (const row of rows.ended) sessions.applyEnd(row);
   }
 
   private async loadAccountsAndSubscribers(

@@ -244,16 +244,34 @@ export async function readSessions(queryable: Queryable, sessionIds: readonly nu
     if (row[0] !== null) {
       live.push(sessionOf(row));
     } else {
-      ended.push({
-        sessionId: Number(row[11]),
-        nasName: row[12]!,
-        nasBox: row[13]!,
-        acctSessionId: row[14]!,
-        closedAtMs: optionalNumber(row[15]),
-      });
+      ended.push(endedOf(row.slice(11)));
     }
   }
   return { live, ended };
+}
+
+/** Those of these sessions that are over: for changes of our own, of which nothing else is news. */
+export async function readEndedSessions(
+  queryable: Queryable,
+  sessionIds: readonly number[],
+): Promise<readonly EndedSessionRow[]> {
+  const rows = await readRows(
+    queryable,
+    `SELECT session_id, nas_name, nas_box, acct_session_id, ${epochMs('closed_at')}
+     FROM session_key WHERE session_id = ANY($1::bigint[]) AND closed_at IS NOT NULL`,
+    [sessionIds],
+  );
+  return rows.map(endedOf);
+}
+
+function endedOf(row: TextRow): EndedSessionRow {
+  return {
+    sessionId: Number(row[0]),
+    nasName: row[1]!,
+    nasBox: row[2]!,
+    acctSessionId: row[3]!,
+    closedAtMs: optionalNumber(row[4]),
+  };
 }
 
 /** A key that one box uses for a session. */
@@ -279,11 +297,5 @@ export async function readEndedLines(
      ORDER BY k.nas_name, k.nas_box, k.acct_session_id, k.epoch DESC`,
     [lines.map((line) => line.nasName), lines.map((line) => line.nasBox), lines.map((line) => line.acctSessionId)],
   );
-  return rows.map((row) => ({
-    sessionId: Number(row[0]),
-    nasName: row[1]!,
-    nasBox: row[2]!,
-    acctSessionId: row[3]!,
-    closedAtMs: optionalNumber(row[4]),
-  }));
+  return rows.map(endedOf);
 }

@@ -20,11 +20,6 @@ import { markdown, terminalTable, titleOf, verdicts, withMeasured, type Section,
 import { startFreeradius, startGeneratorEcho, startNodeEcho, startSluice, type Side } from './sides.js';
 import { AccountingWork, runEcho, runPap, runPool, type Extent, type Outcome } from './works.js';
 
-/** A burst offers this many times what FreeRADIUS sustained: more than it can take, and what Sluice has to. */
-const BURST_FACTOR = 8;
-/** Without FreeRADIUS there is nothing to multiply. */
-const BURST_PER_SECOND = 20_000;
-
 interface Plan {
   readonly echo: Extent;
   readonly free: Extent;
@@ -71,12 +66,10 @@ const tell = (line: string): void => console.log(line);
 async function runAll(stage: Stage, plan: Plan, options: BenchOptions, sections: Section[]): Promise<void> {
   const { bench, sluice } = stage;
   const accounting = new AccountingWork(bench, present(sluice, stage.sql), tell);
-  const add = async (id: SectionId, run: () => Promise<Outcome>, offeredPerSecond?: number): Promise<Outcome> => {
+  const add = async (id: SectionId, run: () => Promise<Outcome>): Promise<void> => {
     tell(`\n${titleOf({ id, isPinned: bench.isPinned })}`);
     const outcome = await run();
-    const offered = offeredPerSecond === undefined ? {} : { offeredPerSecond };
-    sections.push({ id, isPinned: bench.isPinned, outcome, ...offered });
-    return outcome;
+    sections.push({ id, isPinned: bench.isPinned, outcome });
   };
   let poolNext = 0;
   const parts = async (extent: Extent, accountingExtent: Extent, people: number): Promise<void> => {
@@ -105,12 +98,7 @@ async function runAll(stage: Stage, plan: Plan, options: BenchOptions, sections:
     await bindToProcessors(bench.databases.postgres.pid!, all);
   }
   if (options.works.includes('accounting')) {
-    // Last, because what is lost in it would spoil the sums that the other parts are checked against.
-    const sustained = sections
-      .find((one) => one.id === 'accounting' && !one.isPinned)
-      ?.outcome.rows.find((row) => row.side === stage.sql?.name)?.perSecond;
-    const rate = sustained === undefined ? BURST_PER_SECOND : Math.round(sustained * BURST_FACTOR);
-    await add('burst', () => accounting.burst(plan.accounting.burstSeconds, rate), rate);
+    await add('burst', () => accounting.burst(plan.accounting.burstSeconds));
   }
 }
 

@@ -50,6 +50,11 @@ export interface Databases {
   readonly checkpoint: () => Promise<void>;
 }
 
+/** The pool has some more addresses than people who ask, so that it never runs dry. */
+function poolAddresses(poolSubscribers: number): number {
+  return Math.min(POOL_ADDRESSES, Math.ceil(poolSubscribers * 1.1) + 1_000);
+}
+
 /** Makes the cluster and fills it. @param poolSubscribers people without an address of their own */
 export async function makeDatabases(poolSubscribers: number, withRadius: boolean): Promise<Databases> {
   const postgres = await TestPostgres.create({ ...POSTGRES_SETTINGS });
@@ -103,7 +108,7 @@ async function fillSluice(client: pg.Client, poolSubscribers: number): Promise<v
   await client.query(
     `INSERT INTO pool_address (routing_domain, address, pool_id)
      SELECT 'default', host(network($1::cidr) + i)::inet, 1 FROM generate_series(0, $2::int - 1) AS i`,
-    [POOL_NETWORK, POOL_ADDRESSES],
+    [POOL_NETWORK, poolAddresses(poolSubscribers)],
   );
   await client.query('INSERT INTO plan (id, name, rate_down_bps, rate_up_bps, pool_id) VALUES (1, $1, $2, $3, 1)', [
     'home',
@@ -150,7 +155,7 @@ async function fillRadius(client: pg.Client, poolSubscribers: number): Promise<v
   await client.query(
     `INSERT INTO radippool (pool_name, framedipaddress, expiry_time)
      SELECT $1, host(network($2::cidr) + i)::inet, now() - interval '1 day' FROM generate_series(0, $3::int - 1) AS i`,
-    [POOL_NAME, POOL_NETWORK, POOL_ADDRESSES],
+    [POOL_NAME, POOL_NETWORK, poolAddresses(poolSubscribers)],
   );
   await client.query('VACUUM ANALYZE');
 }

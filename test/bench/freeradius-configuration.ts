@@ -9,6 +9,8 @@ import { INTERIM_SECONDS, POOL_NAME, RATE_LIMIT, STATIC_SUBSCRIBERS, staticPerso
 const STOCK = '/etc/freeradius/3.0';
 /** Debian's own: threads at most. */
 const THREADS = 32;
+/** What Sluice asks for too. */
+const RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024;
 
 /** Users in memory; users and accounting in PostgreSQL; addresses out of PostgreSQL. */
 export type FreeradiusKind = 'files' | 'sql' | 'sqlippool';
@@ -99,11 +101,13 @@ server default {
     type = auth
     ipaddr = 127.0.0.1
     port = ${String(settings.authPort)}
+    recv_buff = ${String(RECEIVE_BUFFER_OCTETS)}
   }
   listen {
     type = acct
     ipaddr = 127.0.0.1
     port = ${String(settings.accountingPort)}
+    recv_buff = ${String(RECEIVE_BUFFER_OCTETS)}
   }
   authorize {
     ${kind === 'files' ? 'files' : 'sql'}

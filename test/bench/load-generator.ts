@@ -53,8 +53,9 @@ export interface DriveResult {
   readonly wrong: number;
   /** Answers that nobody waited for. */
   readonly strays: number;
-  /** From the first packet to the last answer. */
+  /** From the first packet to the last one sent, and what was answered by then. */
   readonly seconds: number;
+  readonly answeredInTime: number;
   readonly p50Us: number;
   readonly p90Us: number;
   readonly p99Us: number;

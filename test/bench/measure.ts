@@ -50,12 +50,14 @@ export async function measure(
   const postgresBefore = await cpuSeconds(postgres);
   const result = await generator.drive({ ...drive, ...(isPinned ? { processor: 1 } : {}) });
   const lagSeconds = await drained(side);
+  // Paid by this side, but not timed: nobody waits for it, and it must not run on while the next side is measured.
+  await waitFor(`${side.name} to be at rest`, DRAIN_TIMEOUT_MS, async () => (await side.unsettled()) === 0);
   const sideCpu = (await cpuSeconds(side.pid)) - sideBefore;
   const postgresCpu = (await cpuSeconds(postgres)) - postgresBefore;
   const answers = Math.max(1, result.answered);
   return {
     result,
-    perSecond: result.seconds > 0 ? result.answered / result.seconds : 0,
+    perSecond: result.seconds > 0 ? result.answeredInTime / result.seconds : 0,
     sideCpuUs: (sideCpu / answers) * 1e6,
     postgresCpuUs: (postgresCpu / answers) * 1e6,
     residentOctets: await residentOctets(side.pid),

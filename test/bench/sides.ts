@@ -32,10 +32,12 @@ export interface Side {
   readonly pid: number;
   /** Records that were acknowledged and are not in the database yet. */
   readonly lag: () => Promise<number>;
+  /** What else it has to do before it is at rest: subscribers to bring in line. */
+  readonly unsettled: () => Promise<number>;
   readonly stop: () => Promise<void>;
 }
 
-const noLag = (): Promise<number> => Promise.resolve(0);
+const nothing = (): Promise<number> => Promise.resolve(0);
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -68,6 +70,7 @@ export async function startSluice(databaseUrl: string, secret: string, profileFo
       accountingPort: server.accountingPort,
       pid: server.pid,
       lag: async () => (await scrape(server.statusUrl)).sum('spool_lag_records'),
+      unsettled: async () => (await scrape(server.statusUrl)).sum('settler_backlog'),
       stop,
     };
   } catch (error) {
@@ -112,7 +115,15 @@ export async function startFreeradius(kind: FreeradiusKind, databaseUrl: string,
     throw error;
   }
   const { authPort, accountingPort } = settings;
-  return { name: FREERADIUS_NAMES[kind], authPort, accountingPort, pid: child.pid!, lag: noLag, stop };
+  return {
+    name: FREERADIUS_NAMES[kind],
+    authPort,
+    accountingPort,
+    pid: child.pid!,
+    lag: nothing,
+    unsettled: nothing,
+    stop,
+  };
 }
 
 async function waitForText(child: ChildProcess, wanted: string): Promise<void> {
@@ -148,5 +159,13 @@ export async function startGeneratorEcho(generator: LoadGenerator): Promise<Side
 }
 
 function echoSide(name: string, port: number, child: ChildProcess): Side {
-  return { name, authPort: port, accountingPort: port, pid: child.pid!, lag: noLag, stop: () => end(child) };
+  return {
+    name,
+    authPort: port,
+    accountingPort: port,
+    pid: child.pid!,
+    lag: nothing,
+    unsettled: nothing,
+    stop: () => end(child),
+  };
 }

@@ -62,7 +62,9 @@ static uint32_t slot_count;
 static uint32_t *latencies_us;
 static uint32_t *addresses;
 static uint64_t sent, answered, lost, repeated, wrong, strays, in_flight, address_count;
-static uint64_t started_ns, last_answer_ns;
+static uint64_t started_ns;
+/* When sending ended, and how many were answered by then: stragglers, and whoever was dropped, must not stretch the time. */
+static uint64_t sending_ended_ns, answered_in_time;
 static FILE *sample_file;
 
 static void die(const char *what) {
@@ -181,7 +183,6 @@ static void take_answer(uint32_t socket, const uint8_t *answer, uint32_t length,
   slot->waiting = 0;
   in_flight--;
   latencies_us[answered++] = (uint32_t)((at_ns - slot->first_sent_ns) / 1000);
-  last_answer_ns = at_ns;
   if (sample_file && answered % options.sample_every == 1 % options.sample_every) keep_sample(slot->packet, answer, length);
   if (addresses) keep_address(answer, length);
 }
@@ -287,11 +288,11 @@ static void report(uint32_t next) {
   struct rusage used;
   getrusage(RUSAGE_SELF, &used);
   double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-  double seconds = last_answer_ns > started_ns ? (double)(last_answer_ns - started_ns) / 1e9 : 0;
+  double seconds = (double)(sending_ended_ns - started_ns) / 1e9;
   qsort(latencies_us, answered, sizeof *latencies_us, by_value);
-  printf("{\"sent\":%lu,\"answered\":%lu,\"lost\":%lu,\"repeated\":%lu,\"wrong\":%lu,\"strays\":%lu,\"seconds\":%.6f,"
+  printf("{\"sent\":%lu,\"answered\":%lu,\"lost\":%lu,\"repeated\":%lu,\"wrong\":%lu,\"strays\":%lu,\"seconds\":%.6f,\"answeredInTime\":%lu,"
          "\"p50Us\":%u,\"p90Us\":%u,\"p99Us\":%u,\"p999Us\":%u,\"maxUs\":%u,\"generatorCpuSeconds\":%.6f,\"next\":%u}\n",
-         sent, answered, lost, repeated, wrong, strays, seconds, share(0.5), share(0.9), share(0.99), share(0.999),
+         sent, answered, lost, repeated, wrong, strays, seconds, answered_in_time, share(0.5), share(0.9), share(0.99), share(0.999),
          answered ? latencies_us[answered - 1] : 0, cpu, next);
 }
 
@@ -320,6 +321,10 @@ static void drive(void) {
     uint64_t at_ns = now_ns();
     if (at_ns >= stop_ns) end = next;
     next = send_some(next, end, at_ns);
+    if (next >= end && sending_ended_ns == 0) {
+      sending_ended_ns = at_ns;
+      answered_in_time = answered;
+    }
     if (in_flight == 0 && next >= end) break;
     sweep(at_ns);
     /* Answers are taken in handfuls: waking up for each would cost the server a wake-up per answer, and us most of a core. */

@@ -8,7 +8,7 @@ import { acceptFault, checkSamples, checkUnique } from './answer-check.js';
 import { checkAccounting } from './accounting-check.js';
 import type { DriveResult } from './load-generator.js';
 import { measure, rowOf, type Bench, type Round, type Row } from './measure.js';
-import { writePacketFile } from './packet-file.js';
+import { identifierOf, writePacketFile } from './packet-file.js';
 import { accountingPacket, LIVE_SESSIONS, papRequest, poolRequest } from './packets.js';
 import type { Side } from './sides.js';
 import { STATIC_SUBSCRIBERS, staticPerson } from './world.js';
@@ -20,8 +20,23 @@ const FASTEST_PER_SECOND = 50_000;
 const FASTEST_ACCOUNTING_PER_SECOND = 30_000;
 /** Before the first round, so that compilers, caches and connections are warm. */
 const WARM_UP_SECONDS = 1.5;
+/** After a power cut everybody speaks at once. */
+const BURST_WINDOW = 1024;
+/** Fewer at once there, so that nobody begins with a backlog. */
+const WARM_UP_WINDOW = 32;
 /** The generator keeps one answer in so many for a whole check. */
 const SAMPLE_EVERY = 200;
+
+/** How late acknowledged accounting may be applied when a round ends, s. */
+export const LAG_SECONDS = 2;
+/** What Sluice is offered first, in multiples of what the others sustain, and how that changes. */
+const FIRST_MULTIPLE = 5.5;
+const MORE = 1.2;
+const LESS = 0.8;
+
+function keptUp({ result, lagSeconds }: Round): boolean {
+  return result.lost === 0 && lagSeconds <= LAG_SECONDS;
+}
 
 /** How long to measure. */
 export interface Extent {
@@ -71,7 +86,6 @@ export async function runEcho(bench: Bench, sides: readonly Side[], extent: Exte
   const packets = join(bench.folder, 'echo.packets');
   const count = Math.ceil(FASTEST_PER_SECOND * 10 * extent.secondsPerRound);
   const few = Array.from({ length: STATIC_SUBSCRIBERS }, (_, index) => papRequest(bench.secret, index).bytes);
-  const { identifierOf } = await import('./packet-file.js');
   await writePacketFile(
     packets,
     count,
@@ -192,16 +206,31 @@ export class AccountingWork {
     );
     for (const side of this.sides) {
       await this.drive(side, { first: 0, count: LIVE_SESSIONS });
-      await this.drive(side, { seconds: WARM_UP_SECONDS });
+      await this.drive(side, { seconds: WARM_UP_SECONDS, window: WARM_UP_WINDOW });
     }
   }
 
-  /** Closed loop, everything applied at the end of each round. */
+  /**
+   * Rounds in turn. The others run in a closed loop. Sluice, which acknowledges before it applies, gets a fixed rate instead, a multiple of what
+   * the slowest of the others has just sustained: more in the next round when it kept up, less when it did not.
+   */
   async run(extent: Extent): Promise<Outcome> {
     const samples = join(this.bench.folder, 'accounting.samples');
+    const [sluice, ...others] = this.sides;
     let checked = 0;
-    const rows = await inTurn(this.sides, extent.rounds, this.tell, async (side) => {
-      const round = await this.drive(side, { seconds: extent.secondsPerRound, samples, sampleEvery: SAMPLE_EVERY });
+    let multiple = FIRST_MULTIPLE;
+    let sustained = 0;
+    const ours: Round[] = [];
+    const rows = await inTurn([...others, sluice!], extent.rounds, this.tell, async (side) => {
+      const isOurs = side === sluice;
+      const ratePerSecond = isOurs && others.length > 0 ? { ratePerSecond: Math.round(sustained * multiple) } : {};
+      const drive = { seconds: extent.secondsPerRound, samples, sampleEvery: SAMPLE_EVERY, ...ratePerSecond };
+      const round = await this.drive(side, drive);
+      if (isOurs) {
+        ours.push(round);
+        if (!keptUp(round)) multiple *= LESS;
+        else if (round.lagSeconds < LAG_SECONDS / 2) multiple *= MORE;
+      } else sustained = round.perSecond;
       checked += await checkSamples(
         side.name,
         samples,
@@ -210,17 +239,19 @@ export class AccountingWork {
       );
       return round;
     });
-    const checks = [`${String(checked)} answers had the right Response Authenticator`];
+    const kept = ours.filter(keptUp);
+    const checks = [
+      `${String(checked)} answers had the right Response Authenticator`,
+      `Sluice kept up (nothing lost, all applied within ${String(LAG_SECONDS)} s) in ${String(kept.length)} of ${String(ours.length)} rounds; its row is of those`,
+    ];
     for (const side of this.sides)
       checks.push(await checkAccounting(this.bench.databases, side, this.cursors.get(side)!));
-    return { rows, checks };
+    return { rows: [rowOf(sluice!.name, kept.length > 0 ? kept : ours), ...rows.slice(0, -1)], checks };
   }
 
-  /** A fixed rate for a while, whatever comes back. */
-  async burst(seconds: number, ratePerSecond: number): Promise<Outcome> {
-    const rows = await inTurn(this.sides, 1, this.tell, (side) =>
-      this.drive(side, { seconds, ratePerSecond, tries: 1 }),
-    );
+  /** As much as is answered, for a while; what is not applied yet may wait. */
+  async burst(seconds: number): Promise<Outcome> {
+    const rows = await inTurn(this.sides, 1, this.tell, (side) => this.drive(side, { seconds, window: BURST_WINDOW }));
     return { rows, checks: [] };
   }
 

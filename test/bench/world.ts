@@ -5,7 +5,7 @@
 
 /** Subscribers with a static address. */
 export const STATIC_SUBSCRIBERS = 10_000;
-/** The pool that addresses are handed out from, and its size. */
+/** The pool that addresses are handed out from, and the most that it can have. */
 export const POOL_NAME = 'main';
 export const POOL_NETWORK = '100.64.0.0/14';
 export const POOL_ADDRESSES = 2 ** 18;

@@ -11,12 +11,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { Code } from '../../src/radius/code.js';
-import { within } from '../support/deadline.js';
+import { waitFor, within } from '../support/deadline.js';
 import { freshDatabase } from '../support/database.js';
 import { freeTcpPort, freeUdpPort } from '../support/free-port.js';
 import { insertPlan, insertPool, insertPopulation, type Household } from '../support/population.js';
 import { accessRequest, accountingRequest, openReply, RadiusClient } from '../support/radius-client.js';
-import { applied, health } from '../support/scrape.js';
+import { applied, health, scrape } from '../support/scrape.js';
 import { nasFile } from '../support/server-pair.js';
 import { SmallSupervisor, supervisorIsMissing } from '../support/small-supervisor.js';
 
@@ -145,6 +145,7 @@ t.test('three restarts under traffic: every request is answered though none is s
   const at = await house(t);
   await at.supervisor.start();
   await at.supervisor.logged('ready');
+  const statusUrl = `http://127.0.0.1:${String(at.statusPort)}`;
   const stranger = await RadiusClient.open(at.authPort);
   t.teardown(() => stranger.close());
   const restarts = (async () => {
@@ -153,7 +154,9 @@ t.test('three restarts under traffic: every request is answered though none is s
       // A Reject that is held back makes the stop last a second or more, in which others go on to ask.
       const wrong = accessRequest({ secret: at.secret, userName: 'u0', password: 'wrong', nasIpAddress: '127.0.0.1' });
       const refused = stranger.ask(wrong, { timeoutMs: NAS_PATIENCE_MS });
-      await pause(100);
+      await waitFor('the Reject to be held', NAS_PATIENCE_MS, async () => {
+        return (await scrape(statusUrl)).sum('radius_held_rejects') > 0;
+      });
       t.equal(await at.supervisor.stop(), 'exit 0');
       t.equal((await refused)?.code, Code.accessReject, 'what was in hand is answered');
       // A packet at the worst moment: nobody is there at all.
@@ -167,7 +170,7 @@ t.test('three restarts under traffic: every request is answered though none is s
   t.ok(sent > 100);
   t.equal(accepts, sent / 2, 'every login is accepted');
   t.equal(acknowledged, sent / 2, 'every accounting packet is acknowledged');
-  await applied(`http://127.0.0.1:${String(at.statusPort)}`);
+  await applied(statusUrl);
   t.equal(await at.recordedSessions(), sent / 2, 'and recorded');
 });
 

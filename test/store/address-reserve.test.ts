@@ -141,7 +141,10 @@ t.test('newcomers who take what is at hand cost nobody who waits his address', a
     const found = await reserve.waitForAddress(poolId);
     return found && reserve.grant(100 + i, 0, poolId, 'waits', clock.nowMs) !== undefined;
   });
-  test.same(await Promise.all(waiting), Array.from({ length: 10 }, () => true));
+  test.same(
+    await Promise.all(waiting),
+    Array.from({ length: 10 }, () => true),
+  );
   test.equal(newcomers, 3);
 });
 

@@ -113,6 +113,13 @@ t.test('a transaction', async (t) => {
     t.equal(pool.totalCount, pool.idleCount, 'nothing is checked out');
   });
 
+  await t.test('by key: a whole table is read by no plan, and only for as long as the transaction lasts', async (t) => {
+    const settings = async (client: Pick<typeof pool, 'query'>) =>
+      (await client.query<{ seqscan: string }>(`SELECT current_setting('enable_seqscan') AS seqscan`)).rows[0]?.seqscan;
+    t.equal(await withTransaction(pool, settings, 'by-key'), 'off');
+    t.equal(await withTransaction(pool, settings), 'on');
+  });
+
   await t.test('that swallowed a failed statement is not taken for committed', async (t) => {
     const error = await failureOf(
       withTransaction(pool, async (client) => {
