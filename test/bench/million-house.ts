@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isAlive } from '../../src/store/postgres-process.js';
 import { freeTcpPort, freeUdpPort } from '../support/free-port.js';
 
 const MAIN = fileURLToPath(new URL('../../build/main.js', import.meta.url));
@@ -43,6 +44,7 @@ export interface CommandRun {
 
 export class House {
   private server: ChildProcess | undefined;
+  private command: ChildProcess | undefined;
   private ended: Promise<unknown> = Promise.resolve();
   /** The last of standard error. */
   private complaints = '';
@@ -86,6 +88,7 @@ export class House {
   async run(args: readonly string[]): Promise<CommandRun> {
     const [beganMs, usedBefore] = [performance.now(), await endedChildrenSeconds()];
     const child = this.spawn([], args, 'inherit');
+    this.command = child;
     let output = '';
     child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
     let peakMb: number | undefined;
@@ -183,6 +186,15 @@ export class House {
     return (fields[11]! + fields[12]!) / TICKS_PER_SECOND;
   }
 
+  /** One that a killed command left running: it is made to outlive whoever started it. */
+  private async stopDatabase(): Promise<void> {
+    const file = await readFile(join(this.folder, 'data/postgres/postmaster.pid'), 'utf8').catch(() => '');
+    const pid = Number.parseInt(file, 10);
+    if (!(pid > 1) || !isAlive(pid)) return;
+    process.kill(pid, 'SIGINT');
+    for (const untilMs = Date.now() + STOP_TIMEOUT_MS; isAlive(pid) && Date.now() < untilMs;) await delay(POLL_MS);
+  }
+
   /** For SQL as a billing program would send it. Holds the password: not for output. */
   async databaseUrl(): Promise<string> {
     const read = (path: string): Promise<string> => readFile(join(this.folder, 'data', path), 'utf8');
@@ -199,7 +211,9 @@ export class House {
   }
 
   async close(): Promise<void> {
+    this.command?.kill('SIGTERM');
     await this.stop();
+    await this.stopDatabase();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
