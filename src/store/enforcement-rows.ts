@@ -91,16 +91,28 @@ const PLAN = `(SELECT jsonb_build_object('id', p.id, 'name', p.name, 'active', p
 const SESSION_COLUMNS = `id, subscriber_id, login, nas_box, routing_domain, acct_session_id, mac, calling_station, nas_port_id, nas_address,
   address, policy_hash, started_at, last_event_at, last_received_at, interim_seconds`;
 
-/** The session of a session place, or the latest of the subscriber on the NAS of an entry; one that is over only where the NAS is still to be told. */
+/** The session of a session place, or the latest of the subscriber on the NAS of an entry. */
 const SESSION = `LEFT JOIN LATERAL (
-    (SELECT ${SESSION_COLUMNS}, false AS is_over FROM session WHERE id = e.session_id)
+    (SELECT ${SESSION_COLUMNS} FROM session WHERE id = e.session_id)
     UNION ALL
-    (SELECT ${SESSION_COLUMNS}, false FROM session
+    (SELECT ${SESSION_COLUMNS} FROM session
      WHERE e.kind = 'provisioned' AND subscriber_id = e.subscriber_id AND nas_name = e.nas_name ORDER BY started_at DESC LIMIT 1)
-    UNION ALL
-    (SELECT ${SESSION_COLUMNS}, true FROM session_history
-     WHERE e.kind = 'session' AND n.disconnect_on_stop AND id = e.session_id AND NOT EXISTS (SELECT FROM session WHERE id = e.session_id) LIMIT 1)
   ) x ON true`;
+
+const SESSION_SELECT = `x.id AS session_id, x.subscriber_id AS session_subscriber_id, x.login AS session_login, x.nas_box, x.acct_session_id,
+  x.mac::text AS session_mac, x.calling_station, x.nas_port_id, host(x.nas_address) AS nas_address, host(x.address) AS session_address, x.policy_hash,
+  ${ms('x.started_at')} AS started_at, ${ms('x.last_event_at')} AS last_event_at, ${ms('x.last_received_at')} AS last_received_at,
+  x.interim_seconds,
+  (SELECT o.name FROM pool_address c JOIN pool o ON o.id = c.pool_id
+   WHERE c.routing_domain = x.routing_domain AND c.address = x.address) AS session_pool`;
+
+/**
+ * Sessions that are over, of NASes that want to be told. Asked by itself, and seldom: to plan a statement over every month of history takes longer than
+ * to carry it out.
+ */
+const OVER = `SELECT e.id, ${SESSION_SELECT} FROM enforcement e JOIN nas n ON n.name = e.nas_name AND n.disconnect_on_stop
+  JOIN session_key k ON k.session_id = e.session_id JOIN session_history x ON x.id = k.session_id AND x.ended_at = k.closed_at
+  WHERE e.id = ANY ($1::bigint[])`;
 
 const COLUMNS = `${ms('clock_timestamp()')} AS now_ms, e.id, e.kind, e.nas_name, e.generation, e.desired, e.applied, e.evidence, e.attempted, e.may_be_present, e.state, e.attempts,
   e.fuse_passed, ${ms('e.due_at')} AS due_at, e.parked, ${ms('e.gone_at')} AS gone_at, e.last_outcome, e.last_error,
@@ -110,17 +122,31 @@ const COLUMNS = `${ms('clock_timestamp()')} AS now_ms, e.id, e.kind, e.nas_name,
   ${ms('s.key_changed_at')} AS key_changed_at, ${ms('s.web_logged_at')} AS web_logged_at,
   a.contract, a.admin_blocked AS account_blocked, ${PLAN} AS plan, ${SERVICES} AS services,
   (SELECT o.name FROM pool o WHERE o.id = coalesce(s.pool_id, (SELECT p.pool_id FROM plan p WHERE p.id = a.plan_id))) AS pool_name,
-  x.id AS session_id, x.subscriber_id AS session_subscriber_id, x.login AS session_login, x.nas_box, x.acct_session_id, x.mac::text AS session_mac,
-  x.calling_station, x.nas_port_id, host(x.nas_address) AS nas_address, host(x.address) AS session_address, x.policy_hash,
-  ${ms('x.started_at')} AS started_at, ${ms('x.last_event_at')} AS last_event_at, ${ms('x.last_received_at')} AS last_received_at,
-  x.interim_seconds, x.is_over,
-  (SELECT o.name FROM pool_address c JOIN pool o ON o.id = c.pool_id
-   WHERE c.routing_domain = x.routing_domain AND c.address = x.address) AS session_pool`;
+  ${SESSION_SELECT}`;
 
 const FROM = `FROM enforcement e JOIN subscriber s ON s.id = e.subscriber_id JOIN account a ON a.id = s.account_id
-  LEFT JOIN nas n ON n.name = e.nas_name ${SESSION}`;
+  ${SESSION}`;
 
-interface Row {
+interface SessionColumns {
+  readonly session_id: number | null;
+  readonly session_subscriber_id: number | null;
+  readonly session_login: string;
+  readonly nas_box: string;
+  readonly acct_session_id: string;
+  readonly session_mac: string | null;
+  readonly calling_station: string | null;
+  readonly nas_port_id: string | null;
+  readonly nas_address: string | null;
+  readonly session_address: string | null;
+  readonly policy_hash: number | null;
+  readonly started_at: number;
+  readonly last_event_at: number;
+  readonly last_received_at: number;
+  readonly interim_seconds: number | null;
+  readonly session_pool: string | null;
+}
+
+interface Row extends SessionColumns {
   readonly now_ms: number;
   readonly id: number;
   readonly kind: PlaceKind;
@@ -163,23 +189,6 @@ interface Row {
   readonly plan: string | null;
   readonly services: readonly SubjectService[] | null;
   readonly pool_name: string | null;
-  readonly session_id: number | null;
-  readonly session_subscriber_id: number | null;
-  readonly session_login: string;
-  readonly nas_box: string;
-  readonly acct_session_id: string;
-  readonly session_mac: string | null;
-  readonly calling_station: string | null;
-  readonly nas_port_id: string | null;
-  readonly nas_address: string | null;
-  readonly session_address: string | null;
-  readonly policy_hash: number | null;
-  readonly started_at: number;
-  readonly last_event_at: number;
-  readonly last_received_at: number;
-  readonly interim_seconds: number | null;
-  readonly is_over: boolean;
-  readonly session_pool: string | null;
 }
 
 /** What was read, and when by the clock of the database. */
@@ -209,10 +218,21 @@ export class EnforcementReader {
       text: `SELECT ${COLUMNS} ${FROM} WHERE ${column} = ANY ($1::bigint[]) AND e.nas_name = ANY ($2::text[])`,
       values: [selection.ids, nasNames],
     });
-    return { rows: rows.map((row) => this.#enforcementOf(row)), databaseTimeMs: rows[0]?.now_ms };
+    const over = await this.#readOver(rows);
+    return {
+      rows: rows.map((row) => this.#enforcementOf({ ...row, ...over.get(row.id) }, over.has(row.id))),
+      databaseTimeMs: rows[0]?.now_ms,
+    };
   }
 
-  #enforcementOf(row: Row): Enforcement {
+  async #readOver(rows: readonly Row[]): Promise<ReadonlyMap<number, SessionColumns>> {
+    const ids = rows.filter((row) => row.kind === 'session' && row.session_id === null).map((row) => row.id);
+    if (ids.length === 0) return new Map();
+    const found = await this.#pool.query<SessionColumns & { readonly id: number }>(OVER, [ids]);
+    return new Map(found.rows.map(({ id: enforcementId, ...session }) => [enforcementId, session]));
+  }
+
+  #enforcementOf(row: Row, isOver: boolean): Enforcement {
     const plan = row.plan === null ? undefined : this.#planOf(row.plan);
     return {
       id: row.id,
@@ -240,7 +260,7 @@ export class EnforcementReader {
         contract: row.contract,
         plan: plan?.name ?? null,
       },
-      session: row.session_id === null ? null : sessionOf(row, row.session_id),
+      session: row.session_id === null ? null : sessionOf(row, row.session_id, isOver),
       isOwnSession: row.session_subscriber_id === row.subscriber_id,
     };
   }
@@ -287,7 +307,7 @@ function subjectOf(row: Row, plan: Plan | undefined): EnforcementSubject {
   };
 }
 
-function sessionOf(row: Row, sessionId: number): EnforcedSession {
+function sessionOf(row: SessionColumns, sessionId: number, isOver: boolean): EnforcedSession {
   return {
     sessionId,
     login: row.session_login,
@@ -306,7 +326,7 @@ function sessionOf(row: Row, sessionId: number): EnforcedSession {
     lastEventAtMs: row.last_event_at,
     lastReceivedAtMs: row.last_received_at,
     interimSeconds: row.interim_seconds,
-    isOver: row.is_over,
+    isOver,
   };
 }
 

@@ -7,6 +7,7 @@ import { policyHash } from '../../src/domain/policy-hash.js';
 import { freshDatabase } from '../support/database.js';
 import { commandedNas, openSession, startServer } from '../support/enforced-network.js';
 import { acceptedEntry, FakeNas, type Fault } from '../support/fake-nas.js';
+import { applyFacts, fact, restart } from '../support/facts.js';
 import { addAccount, addPlan, addSubscriber } from '../support/subscriber-rows.js';
 import { until } from '../support/until.js';
 
@@ -265,4 +266,89 @@ t.test('ten changes while a NAS is dead are one command when it is back', async 
   await until(isState(pool, 'converged'));
   t.match(nas.entries.get(String(id)), { redirect: true, ownDisabled: false });
   t.ok(nas.wire.length <= 2, `${String(nas.wire.length)} commands, not ten`);
+});
+
+t.test(
+  'a NAS that wants to be told of a Stop is told once, and a silent one is spared after a few tries',
+  async (t) => {
+    const { database, pool, alice, nas } = await scene(t, 'session');
+    await pool.query(
+      `INSERT INTO nas (name, profile, place, disconnect_on_stop) VALUES ('bras1', 'p', 'session', true)`,
+    );
+    const resolve = () => alice;
+    await applyFacts(pool, [fact('start', { at: 0, address: '100.64.0.7' })], resolve);
+    const server = await startServer(t, database, [commandedNas('bras1', nas)], { random: () => 0 });
+    await until(isState(pool, 'converged'));
+    const before = nas.wire.length;
+    await applyFacts(pool, [fact('stop', { at: 60 })], resolve);
+    await until(async () => (await pool.query('SELECT FROM enforcement')).rowCount === 0);
+    t.same(
+      nas.wire.slice(before).map(({ command }) => [command.name, command.data.key.address]),
+      [['user_disconnect', '100.64.0.7']],
+      'by what the session was, though it is history',
+    );
+    nas.dead = true;
+    await applyFacts(
+      pool,
+      [fact('start', { at: 100, acctSessionId: 's2' }), fact('stop', { at: 160, acctSessionId: 's2' })],
+      resolve,
+    );
+    await applyFacts(pool, [fact('start', { at: 200, acctSessionId: 's3' })], resolve);
+    await pool.query(`UPDATE enforcement SET state = 'converged', due_at = NULL`);
+    await applyFacts(pool, [fact('stop', { at: 260, acctSessionId: 's3' })], resolve);
+    await until(async () => {
+      await pool.query(`UPDATE enforcement SET due_at = now() WHERE due_at > now()`);
+      return (await pool.query('SELECT FROM enforcement')).rowCount === 0;
+    });
+    t.ok(server.dispatcher.inFlight === 0);
+  },
+);
+
+t.test('a restart of a NAS makes its entries whole again', async (t) => {
+  const { database, pool, alice, nas } = await scene(t, 'provisioned');
+  await pool.query(`UPDATE subscriber SET nas_name = 'bras1'`);
+  await startServer(t, database, [commandedNas('bras1', nas)]);
+  await until(isState(pool, 'converged'));
+  nas.wipe();
+  await applyFacts(pool, [restart('on', 0)], () => null);
+  await until(() => nas.entries.has(`${String(alice)} 100.64.0.7`));
+  await until(isState(pool, 'converged'));
+  t.match(nas.entries.get(`${String(alice)} 100.64.0.7`), { blocked: false, rate: home });
+});
+
+t.test('whoever moves to another NAS is gone from the old one, and back when restored', async (t) => {
+  const { database, pool, nas } = await scene(t, 'provisioned');
+  const other = new FakeNas({ kind: 'provisioned' });
+  await startServer(t, database, [commandedNas('nas1', nas), commandedNas('nas2', other)]);
+  await until(() => nas.entries.size === 1);
+  await pool.query(`UPDATE subscriber SET nas_name = 'nas2'`);
+  await until(() => nas.entries.size === 0 && other.entries.size === 1);
+  await until(async () => (await pool.query('SELECT FROM enforcement')).rowCount === 1);
+  await pool.query('UPDATE subscriber SET deleted = true');
+  await until(() => other.entries.size === 0);
+  await until(async () => (await pool.query('SELECT FROM enforcement')).rowCount === 0);
+  await pool.query('UPDATE subscriber SET deleted = false');
+  await until(() => other.entries.size === 1);
+  t.pass();
+});
+
+t.test('a driver that fails of itself leaves what it tried attempted, and is tried again', async (t) => {
+  const { database, pool, alice, nas } = await scene(t, 'session');
+  const hash = policyHash('active', home.downBps, home.upBps);
+  const id = await openSession(pool, { nasName: 'nas1', subscriberId: alice, policyHash: hash });
+  nas.entries.set(String(id), acceptedEntry(home));
+  const driver = nas.driver();
+  let failures = 1;
+  const failing = {
+    ...driver,
+    run: (...args: Parameters<typeof driver.run>) =>
+      failures-- > 0 ? Promise.reject(new Error('a mistake')) : driver.run(...args),
+  };
+  await startServer(t, database, [commandedNas('nas1', nas, { driver: failing })], { random: () => 0 });
+  await until(isState(pool, 'converged'));
+  await pool.query('UPDATE subscriber SET redirect = true');
+  await until(async () => (await rowOf(pool))['attempts'] === 1);
+  t.match((await rowOf(pool))['attempted'], [{ redirect: true }]);
+  await until(isState(pool, 'converged'));
+  t.equal(nas.entries.get(String(id))?.redirect, true);
 });
