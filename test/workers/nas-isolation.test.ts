@@ -157,9 +157,9 @@ t.test('a NAS that refuses nearly everything: tightening pauses with an alarm, g
   await pool.query('UPDATE subscriber SET redirect = true WHERE id % 2 = 0');
   await until(() => server.dispatcher.lanes.get('bras1')!.view.breaker === 'refusing');
   t.equal(logged.filter((line) => line.level === 50 && line.nas === 'bras1').length, 1, 'one alarm');
-  refuses = false;
   const nas = nases.get('bras1')!;
   await until(() => server.dispatcher.inFlight === 0);
+  refuses = false;
   const before = nas.wire.filter((one) => one.command.name === 'user_redirect').length;
   await pool.query(`UPDATE plan SET rate_down_bps = 99000000`);
   await until(() => [...nas.entries.values()].some((one) => one.rate.downBps === 99_000_000));
