@@ -128,6 +128,7 @@ export class Server {
       originOf: (request) => this.#originOf(request),
       readClass: (packet) => classCookie.read(packet),
       onFact: this.#notes.note,
+      isKnown: this.#notes.isKnown,
     });
     this.#radius = await this.#listen(policy);
     await this.#trace.open(this.#folders.dataDir, classCookie);

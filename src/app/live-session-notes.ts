@@ -4,7 +4,11 @@
  */
 import { type AccountingFact, isRestart, type SessionFact } from '../domain/accounting-fact.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
+import type { RecordOrigin } from '../handlers/accounting-record.js';
 import { type IdentityRules, resolveSubscriber } from '../handlers/identity.js';
+import { nasBoxOf } from '../handlers/nas-box.js';
+import { Attribute } from '../radius/attribute-number.js';
+import type { Packet } from '../radius/packet.js';
 import type { Directory } from '../store/directory.js';
 
 export class LiveSessionNotes {
@@ -25,12 +29,24 @@ export class LiveSessionNotes {
     } else this.#lives(fact);
   };
 
-  #lives(fact: SessionFact): void {
-    const { nasName, nasBox, acctSessionId } = fact;
+  /** Whether `note` would learn nothing from an Interim-Update. An address that is none counts as one here, and is looked at closely there. */
+  readonly isKnown = (origin: RecordOrigin, packet: Packet): boolean =>
+    this.#isKnown(
+      origin.nasName,
+      nasBoxOf(packet, origin.sourceAddress),
+      packet.text(Attribute.acctSessionId) ?? '',
+      packet.has(Attribute.framedIpAddress),
+    );
+
+  #isKnown(nasName: string, nasBox: string, acctSessionId: string, tellsAddress: boolean): boolean {
     const known = this.#directory.sessions.ofLine(nasName, nasBox, acctSessionId);
     // Whoever was nobody's when he was first heard of (nothing was loaded yet) is looked up again.
-    const isKnown = known?.subscriberId !== undefined && (fact.address === null || known.address !== undefined);
-    if (fact.status === 'interim' && isKnown) return;
+    return known?.subscriberId !== undefined && (!tellsAddress || known.address !== undefined);
+  }
+
+  #lives(fact: SessionFact): void {
+    const { nasName, nasBox, acctSessionId } = fact;
+    if (fact.status === 'interim' && this.#isKnown(nasName, nasBox, acctSessionId, fact.address !== null)) return;
     const whose = resolveSubscriber(this.#directory, this.#rulesOf(nasName), fact);
     this.#directory.sessionStarted({
       nasName,

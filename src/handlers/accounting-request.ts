@@ -24,6 +24,8 @@ export interface AccountingDeps {
   readonly readClass: (packet: Packet) => ClassEvidence | null;
   /** Told of each fact once it is durable, before the answer leaves: session limits see it at once. */
   readonly onFact: (fact: AccountingFact) => void;
+  /** Whether an Interim-Update from there can be no news to `onFact`: so it is with nearly all, and they are not read a first time then. */
+  readonly isKnown?: (origin: RecordOrigin, packet: Packet) => boolean;
 }
 
 /** Counters by what became of a request. */
@@ -78,8 +80,10 @@ export class AccountingHandler {
           return;
         }
         this.counters[status] += 1;
-        const fact = accountingFact({ ...origin, packet }, request.receivedAtMs, this.#deps.readClass);
-        if (fact !== undefined) this.#deps.onFact(fact);
+        if (status !== 'interim' || this.#deps.isKnown?.(origin, packet) !== true) {
+          const fact = accountingFact({ ...origin, packet }, request.receivedAtMs, this.#deps.readClass);
+          if (fact !== undefined) this.#deps.onFact(fact);
+        }
         this.#acknowledge(request);
       },
     );

@@ -9,6 +9,7 @@ import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
 import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
 import { followSessions, spoilEntries } from './enforcement-births.js';
+import { numberArray } from './array-text.js';
 import { insertHistory, insertLive, type Statement, updateCounters, updateLive } from './session-columns.js';
 
 /** Another transaction stored the same key first. Nothing is lost: read again and fold again. */
@@ -254,8 +255,62 @@ async function amendAssignments(client: PoolClient, amended: readonly AmendedEnd
   });
 }
 
+/** What one subscriber used in a batch, and when the first of it was. */
+interface UsageSum {
+  firstAtMs: number;
+  inputOctets: number;
+  outputOctets: number;
+  sessionSeconds: number;
+}
+
+function sumsOf(usage: readonly Usage[]): Map<number, UsageSum> {
+  const sums = new Map<number, UsageSum>();
+  for (const { subscriberId, eventAtMs, inputOctets, outputOctets, sessionSeconds } of usage) {
+    const sum = sums.get(subscriberId);
+    if (sum === undefined) sums.set(subscriberId, { firstAtMs: eventAtMs, inputOctets, outputOctets, sessionSeconds });
+    else {
+      sum.firstAtMs = Math.min(sum.firstAtMs, eventAtMs);
+      sum.inputOctets += inputOctets;
+      sum.outputOctets += outputOctets;
+      sum.sessionSeconds += sessionSeconds;
+    }
+  }
+  return sums;
+}
+
+/** Nearly always all of it was used while the period was open; the others are looked at one by one. */
+const COLLECT_IN_TIME = `UPDATE period p SET
+    input_octets = p.input_octets + d.input_octets, output_octets = p.output_octets + d.output_octets,
+    session_seconds = p.session_seconds + d.session_seconds
+  FROM unnest($1::bigint[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS d (subscriber_id, first_ms, input_octets, output_octets, session_seconds)
+  WHERE p.subscriber_id = d.subscriber_id AND p.closed_at IS NULL AND p.opened_at <= to_timestamp(d.first_ms / 1000.0)
+  RETURNING p.subscriber_id`;
+
 /** Adds usage to the open periods; what was used before such a period opened is marked late, what has no open period goes to the last. */
 async function collectUsage(client: PoolClient, usage: readonly Usage[]): Promise<void> {
+  const sums = sumsOf(usage);
+  const list = [...sums.values()];
+  const inTime = await client.query<{ subscriber_id: number }>({
+    name: 'collect-in-time',
+    text: COLLECT_IN_TIME,
+    values: [
+      numberArray([...sums.keys()]),
+      numberArray(list.map((sum) => sum.firstAtMs)),
+      numberArray(list.map((sum) => sum.inputOctets)),
+      numberArray(list.map((sum) => sum.outputOctets)),
+      numberArray(list.map((sum) => sum.sessionSeconds)),
+    ],
+  });
+  for (const row of inTime.rows) sums.delete(row.subscriber_id);
+  if (sums.size > 0)
+    await collectLateUsage(
+      client,
+      usage.filter((one) => sums.has(one.subscriberId)),
+    );
+}
+
+async function collectLateUsage(client: PoolClient, usage: readonly Usage[]): Promise<void> {
   const values = [
     usage.map((u) => u.subscriberId),
     usage.map((u) => u.eventAtMs),

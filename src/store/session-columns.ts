@@ -3,6 +3,7 @@
  * records. Invariant: one list says which columns there are, so that insert, update and select cannot disagree.
  */
 import type { SessionEnd, SessionRecord } from '../domain/session.js';
+import { numberArray } from './array-text.js';
 
 type Value = string | number | boolean | null;
 
@@ -68,15 +69,21 @@ const HISTORY: readonly Column<SessionRecord>[] = [
 export interface Statement {
   readonly name: string;
   readonly text: string;
-  readonly values: Value[][];
+  /** One for each column: an array, or one that is text already. */
+  readonly values: (Value[] | string)[];
 }
 
 function unnest(columns: readonly Column<SessionRecord>[]): string {
   return `unnest(${columns.map((c, i) => `$${i + 1}::${c.type}[]`).join(', ')}) AS r (${columns.map((c) => c.name).join(', ')})`;
 }
 
-function values(columns: readonly Column<SessionRecord>[], records: readonly SessionRecord[]): Value[][] {
-  return columns.map((c) => records.map((record) => c.value(record)));
+const NUMERIC = new Set(['bigint', 'int', 'smallint', 'float8']);
+
+function values(columns: readonly Column<SessionRecord>[], records: readonly SessionRecord[]): (Value[] | string)[] {
+  return columns.map((c) => {
+    const list = records.map((record) => c.value(record));
+    return NUMERIC.has(c.type) ? numberArray(list as (number | null)[]) : list;
+  });
 }
 
 function insertText(table: string, columns: readonly Column<SessionRecord>[]): string {

@@ -3,8 +3,10 @@ import t from 'tap';
 import { LiveSessionNotes } from '../../src/app/live-session-notes.js';
 import { Subscriber } from '../../src/domain/subscriber.js';
 import type { IdentityRules } from '../../src/handlers/identity.js';
+import { parsePacket } from '../../src/radius/packet.js';
 import { Directory } from '../../src/store/directory.js';
 import { fact } from '../support/facts.js';
+import { accountingRequest } from '../support/radius-client.js';
 
 const rules: IdentityRules = {
   identity: ['login'],
@@ -57,3 +59,29 @@ t.test(
     t.match(directory.sessions.ofSubscriber(1), [{ acctSessionId: 's1' }], 'the session limit counts it');
   },
 );
+
+t.test('an Interim-Update is known when nothing in it can be news', async (t) => {
+  const directory = new Directory();
+  directory.putSubscriber(alice);
+  const { note, isKnown } = new LiveSessionNotes(directory, () => rules);
+  const origin = { nasName: 'bras1', routingDomain: 'default', sourceAddress: '10.0.0.2' };
+  const known = (acctSessionId: string, framedIpAddress?: string): boolean => {
+    const bytes = accountingRequest({
+      secret: 'bench',
+      status: 'interimUpdate',
+      nasIdentifier: 'bras1',
+      acctSessionId,
+      ...(framedIpAddress === undefined ? {} : { framedIpAddress }),
+    }).bytes;
+    const parsed = parsePacket(bytes);
+    return parsed.ok && isKnown(origin, parsed.packet);
+  };
+  t.notOk(known('s1'), 'a session that nobody has heard of');
+  note(fact('start', { at: 100, address: null, login: 'nobody', acctSessionId: 's2' }));
+  t.notOk(known('s2'), 'one that is nobody’s yet');
+  note(fact('start', { at: 100, address: null }));
+  t.ok(known('s1'));
+  t.notOk(known('s1', '100.64.0.1'), 'its first address');
+  note(fact('interim', { at: 400, sessionSeconds: 300, address: '100.64.0.1' }));
+  t.ok(known('s1', '100.64.0.1'));
+});
