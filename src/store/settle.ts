@@ -174,21 +174,41 @@ export async function subscribersOfAccounts(pool: Pool, accountIds: readonly num
 }
 
 /**
- * Whoever a crash left unsettled, as sessions show it.
+ * Whoever a crash left unsettled, as live sessions and deletions show it.
  * @param limit at most this many, so that a sweep stays short
  */
 export async function findUnsettled(pool: Pool, limit: number): Promise<number[]> {
   return find(
     pool,
-    `(SELECT s.id FROM subscriber s WHERE s.logged AND s.web_logged_at IS NULL
-              AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id) LIMIT $1)
-     UNION (SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
+    `(SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
               AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
               AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned' AND may_be_present) LIMIT $1)
      LIMIT $1`,
     limit,
   );
+}
+
+/**
+ * Those who are said to be online without a session, in one part of all subscribers: an index of those online would have to be written
+ * whenever somebody comes or goes.
+ * @param afterId where the part begins, 0 at first
+ * @param rows how many subscribers are looked at
+ * @returns those found, and where the next part begins; null when there is none
+ */
+export async function findOnlineWithoutSession(
+  pool: Pool,
+  afterId: number,
+  rows: number,
+): Promise<{ readonly ids: readonly number[]; readonly nextAfterId: number | null }> {
+  const { rows: found } = await pool.query<{ ids: number[]; last_id: number | null; seen: number }>(
+    `WITH part AS MATERIALIZED (SELECT id, logged AND web_logged_at IS NULL AS online FROM subscriber WHERE id > $1 ORDER BY id LIMIT $2)
+     SELECT (SELECT max(id) FROM part) AS last_id, (SELECT count(*) FROM part)::int AS seen,
+       ARRAY(SELECT id FROM part WHERE online AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = part.id)) AS ids`,
+    [afterId, rows],
+  );
+  const { ids, last_id: lastId, seen } = found[0]!;
+  return { ids, nextAfterId: seen < rows ? null : lastId };
 }
 
 /**

@@ -6,6 +6,7 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import {
+  findOnlineWithoutSession,
   findUnsettled,
   findUnsettledPeriods,
   SettleRefusedError,
@@ -18,6 +19,8 @@ import { Loop } from './loop.js';
 const SLICE = 500;
 /** Ids that may wait. More than this many at once is a bulk change, and the sweep finds the rest. */
 const MAX_WAITING = 1_000_000;
+/** Subscribers that one sweep looks at: some milliseconds, and ten minutes for a million. */
+const SWEPT_SUBSCRIBERS = 50_000;
 /** How soon a waiting id is looked at, ms. */
 const INTERVAL_MS = 50;
 /** How soon a locked row is tried again, ms. */
@@ -33,6 +36,9 @@ export class Settler {
   readonly #accounts = new Set<number>();
   /** Rows that somebody had locked, and when to try them again (performance.now). */
   readonly #locked = new Map<number, number>();
+  /** The last subscriber that the sweep has looked at. */
+  #sweptTo = 0;
+  #sweptAll = false;
 
   constructor(pool: Pool, log: Logger) {
     this.#pool = pool;
@@ -67,10 +73,18 @@ export class Settler {
     if (accountIds.length > 0) this.#loop.wake();
   }
 
-  /** Whoever a crash left unsettled, as sessions show it. */
+  /**
+   * Whoever a crash left unsettled, as sessions show it. All subscribers are looked at once, part after part, when this server begins to
+   * sweep; then a part each time.
+   * @returns whether the first round is not over
+   */
   async sweep(): Promise<boolean> {
     this.note(await findUnsettled(this.#pool, SLICE));
-    return false;
+    const { ids, nextAfterId } = await findOnlineWithoutSession(this.#pool, this.#sweptTo, SWEPT_SUBSCRIBERS);
+    this.note(ids);
+    this.#sweptTo = nextAfterId ?? 0;
+    if (nextAfterId === null) this.#sweptAll = true;
+    return !this.#sweptAll;
   }
 
   /** The same for periods: slower, so less often. */

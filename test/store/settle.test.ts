@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import { pino } from 'pino';
 import t from 'tap';
 import type { Resolve } from '../../src/domain/session-batch.js';
-import { settleSubscribers } from '../../src/store/settle.js';
+import { findOnlineWithoutSession, settleSubscribers } from '../../src/store/settle.js';
 import { Settler } from '../../src/workers/settler.js';
 import { freshDatabase } from '../support/database.js';
 import { applyFacts, fact, T0 } from '../support/facts.js';
@@ -210,6 +210,45 @@ t.test('what a crash between the commit and the settling forgot is found', async
   await settler.sweep();
   await settler.sweepPeriods();
   t.equal(settler.backlog, 0, 'nothing is left to find');
+});
+
+t.test('those left online by a crash are found part by part, from the first to the last', async (t) => {
+  const { pool } = await freshDatabase(t);
+  const { ids, resolve } = await people(pool, 5);
+  const online = (n: number) => ({ login: `user${n}`, acctSessionId: `s${n}` });
+  await applyFacts(pool, [fact('start', { at: 0, ...online(2) }), fact('start', { at: 0, ...online(5) })], resolve);
+  await settleSubscribers(pool, ids);
+  await applyFacts(pool, [fact('stop', { at: 9, ...online(2) }), fact('stop', { at: 9, ...online(5) })], resolve);
+  const parts = [];
+  let afterId: number | null = 0;
+  while (afterId !== null) {
+    const part: Awaited<ReturnType<typeof findOnlineWithoutSession>> = await findOnlineWithoutSession(pool, afterId, 2);
+    parts.push(part.ids);
+    afterId = part.nextAfterId;
+  }
+  t.same(parts, [[ids[1]], [], [ids[4]]]);
+});
+
+t.test('going online and offline writes no index, and nothing for triggers to compare', async (t) => {
+  const { pool } = await freshDatabase(t);
+  const { ids, resolve } = await people(pool, 20);
+  await pool.query('DELETE FROM change_feed');
+  const sessions = ids.map((_, i) => ({ login: `user${i + 1}`, acctSessionId: `s${i}` }));
+  await applyFacts(
+    pool,
+    sessions.map((one) => fact('start', { at: 0, ...one })),
+    resolve,
+  );
+  await pool.query(`DELETE FROM change_feed`);
+  await settleSubscribers(pool, ids);
+  const { rows } = await pool.query(
+    `SELECT (SELECT count(*) FROM subscriber WHERE logged)::int AS online, (SELECT count(*) FROM change_feed)::int AS told,
+       (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'subscriber'::regclass AND tgname IN ('subscriber_updated', 'subscriber_level_updated', 'subscriber_logged')
+          AND pg_get_triggerdef(oid) LIKE '%sluice.settling%')::int AS spared,
+       (SELECT count(*) FROM pg_index WHERE indrelid = 'subscriber'::regclass
+          AND (pg_get_indexdef(indexrelid) LIKE '%logged%'))::int AS "indexesOfLogged"`,
+  );
+  t.same(rows, [{ online: 20, told: 0, spared: 3, indexesOfLogged: 0 }]);
 });
 
 t.test('whoever needs nothing is neither locked nor written: a million imported are only looked at', async (t) => {
