@@ -46,6 +46,9 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
+/** As in systemd/sluice.service and `npm start`. */
+export const INSTALLED_NODE_ARGUMENTS: readonly string[] = ['--max-semi-space-size=64'];
+
 /** Starts Sluice as it is installed. @param profileFolder where V8 writes a processor profile at the end, if given */
 export async function startSluice(databaseUrl: string, secret: string, profileFolder?: string): Promise<Side> {
   const teardowns: (() => unknown)[] = [];
@@ -62,7 +65,10 @@ export async function startSluice(databaseUrl: string, secret: string, profileFo
         'nas.d/localhost.toml': `name = "bras1"\naddress = "127.0.0.1"\nsecret = "${secret}"\nprofile = "mikrotik-ppp"\n`,
       },
       environment: { UV_THREADPOOL_SIZE: '8' },
-      ...(profileFolder === undefined ? {} : { nodeArguments: ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] }),
+      nodeArguments: [
+        ...INSTALLED_NODE_ARGUMENTS,
+        ...(profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]),
+      ],
     });
     return {
       name: 'Sluice',

@@ -101,7 +101,7 @@ t.test(
       /^ProtectSystem=strict$/m,
       /^StateDirectory=sluice$/m,
       /^ExecReload=\/bin\/kill -HUP \$MAINPID$/m,
-      /^ExecStart=\S+ \/opt\/sluice\/bin\/launch\.mjs serve$/m,
+      /^ExecStart=\S+ --max-semi-space-size=64 \/opt\/sluice\/bin\/launch\.mjs serve$/m,
     ]) {
       t.match(service, line);
     }
