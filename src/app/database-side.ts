@@ -69,8 +69,11 @@ export interface DatabaseSideDeps {
   readonly onFatal: (error: Error) => void;
 }
 
+/** Batches come one after the other; the other connection is for start-up and for whatever follows a broken one. */
+const APPLIER_CONNECTIONS = 2;
 export class DatabaseSide {
   readonly pool: Pool;
+  readonly #applierPool: Pool;
   readonly feed: ChangeFeed;
   readonly applier: Applier;
   readonly settler: Settler;
@@ -122,19 +125,20 @@ export class DatabaseSide {
     this.#deps = deps;
     this.#embedded = embedded;
     this.#url = url;
-    this.pool = createPool(url, {
+    const connection = {
       instance,
-      maxConnections: config.database.poolSize,
       statementTimeoutMs: config.database.statementTimeoutMs,
       connectTimeoutMs: config.database.connectTimeoutMs,
-      onConnectionError: (error) => log.debug({ err: error }, 'a database connection broke'),
-    });
+      onConnectionError: (error: Error) => log.debug({ err: error }, 'a database connection broke'),
+    };
+    this.pool = createPool(url, { ...connection, maxConnections: config.database.poolSize });
     const { pool } = this;
     const onError = (error: unknown): void => log.debug({ err: error }, 'the database did not answer');
     this.settler = new Settler(pool, log);
+    this.#applierPool = createPool(url, { ...connection, maxConnections: APPLIER_CONNECTIONS, isPipelined: true });
     this.applier = new Applier({
       spool,
-      pool,
+      pool: this.#applierPool,
       instance,
       resolve: this.#resolver(),
       readClass: (packet) => deps.classCookie.read(packet),
@@ -270,6 +274,7 @@ export class DatabaseSide {
       this.#name = undefined;
     }
     if (this.#page !== undefined) await quietly(this.#page.pool.end());
+    await quietly(this.#applierPool.end());
     await quietly(this.pool.end());
     await this.#embedded?.stop();
   }

@@ -15,8 +15,8 @@ import {
   type RecordFault,
 } from './segment-format.js';
 
-/** One read of a backlog: large enough that the disk streams, small enough that checking it holds the loop for ~1 ms. */
-const windowBytes = 1024 * 1024;
+/** One read of a backlog: large enough that the disk streams, small enough that a batch of it holds the loop for a few ms. */
+const windowBytes = 2 * 1024 * 1024;
 /** What is read around a bad sector; the page size, below which a disk read cannot fail by halves. */
 const blockBytes = 4096;
 /** How often a failing read is reported upward (and tried again) before its bytes are taken for lost. */

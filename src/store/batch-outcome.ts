@@ -3,79 +3,122 @@
  * Leaves: rows. Invariant: either the whole outcome is written, or `BatchConflictError` says that another server was
  * quicker and the batch has to be read again.
  */
-import type { PoolClient } from 'pg';
+import type { PoolClient, QueryResult } from 'pg';
 import type { RestartFact } from '../domain/accounting-fact.js';
 import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
 import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
-import { followSessions, spoilEntries } from './enforcement-births.js';
+import { sendFollowers, spoilEntries } from './enforcement-births.js';
 import { numberArray } from './array-text.js';
-import { insertHistory, insertLive, type Statement, updateCounters, updateLive } from './session-columns.js';
+import { StaleSessionError } from './batch-world.js';
+import { Flight } from './flight.js';
+import type { RowVersion } from './known-sessions.js';
+import {
+  insertHistory,
+  insertLive,
+  type Statement,
+  updateCounters,
+  updateCountersOfVersion,
+  updateLive,
+} from './session-columns.js';
 
 /** Another transaction stored the same key first. Nothing is lost: read again and fold again. */
 export class BatchConflictError extends Error {
   override readonly name = 'BatchConflictError';
 }
 
-/** @param instance who knows of it already, told in the change feed; null: nobody @returns subscribers whose number of live sessions changed */
+/**
+ * Two flights: what is known, and what needs the numbers that the first one gave out.
+ * @param instance who knows of it already, told in the change feed; null: nobody
+ * @param believed sessions that were not read, with the version that they are written over
+ * @param alongside sends more of the same transaction with the first flight
+ * @returns subscribers whose number of live sessions changed
+ * @throws BatchConflictError, StaleSessionError when something is stored otherwise than it was read: nothing of it may be committed
+ */
 export async function saveOutcome(
   client: PoolClient,
   outcome: BatchOutcome,
   instance: string | null,
+  believed: ReadonlyMap<SessionRecord, RowVersion> = new Map(),
+  alongside: (flight: Flight) => void = () => undefined,
 ): Promise<number[]> {
-  const stirred = await saveSessions(client, outcome.touched);
-  await saveAssignments(client, outcome.assignments);
-  if (outcome.amendedEnds.length > 0) await amendAssignments(client, outcome.amendedEnds);
-  if (outcome.usage.length > 0) await collectUsage(client, outcome.usage);
-  if (outcome.restarts.length > 0) await spoilEntries(client, await saveRestarts(client, outcome.restarts));
-  await followSessions(client, outcome.touched);
-  if (stirred.length > 0) {
-    await client.query({
+  const flight = new Flight(client);
+  alongside(flight);
+  const changes = changesOf(outcome.touched, believed);
+  const keyed = sendKeys(flight, changes.fresh);
+  const counted = sendSessions(flight, changes, believed);
+  const assigned = sendAssignments(flight, outcome.assignments);
+  sendAmendedEnds(flight, outcome.amendedEnds);
+  const collected = sendUsage(flight, outcome.usage);
+  const restarted = sendRestarts(flight, outcome.restarts);
+  await flight.landed();
+  if (((await counted)?.rowCount ?? 0) !== changes.counted.length)
+    throw new StaleSessionError('a session is stored otherwise than this server left it');
+  numberSessions(changes.fresh, (await keyed)?.rows ?? []);
+  numberAssignments(outcome.assignments, (await assigned)?.rows ?? []);
+
+  sendNewSessions(flight, changes);
+  sendHolders(flight, outcome.assignments);
+  const marked = sendPoolMarks(flight, outcome.assignments);
+  sendFollowers(flight, outcome.touched);
+  const stirred = [...changes.fresh, ...changes.closing, ...changes.reopening];
+  if (stirred.length > 0)
+    void flight.send({
       name: 'note-sessions',
       text: `INSERT INTO change_feed (kind, ref, instance) SELECT 'session', id, $2 FROM unnest($1::bigint[]) AS s (id)`,
-      values: [stirred.map((session) => session.id), instance],
+      values: [numberArray(ids(stirred)), instance],
     });
+  await flight.landed();
+  await noteOwners(client, (await marked)?.rows ?? []);
+  await saveLateUsage(client, outcome.usage, (await collected)?.rows ?? []);
+  await spoilEntries(client, [...new Set(((await restarted)?.rows ?? []).map((row) => row.nas_name))]);
+  return [...new Set(stirred.flatMap(({ subscriberId }) => (subscriberId === null ? [] : [subscriberId])))];
+}
+
+/** The sessions of a batch by what has to be written. */
+interface Changes {
+  /** Of which only counters changed, and which were not read. */
+  readonly counted: readonly SessionRecord[];
+  readonly fresh: readonly SessionRecord[];
+  readonly closing: readonly SessionRecord[];
+  readonly reopening: readonly SessionRecord[];
+  readonly amended: readonly SessionRecord[];
+  /** Live before and after, and read. */
+  readonly alive: readonly TouchedSession[];
+}
+
+function changesOf(touched: readonly TouchedSession[], believed: ReadonlyMap<SessionRecord, RowVersion>): Changes {
+  const counted: SessionRecord[] = [];
+  const fresh: SessionRecord[] = [];
+  const closing: SessionRecord[] = [];
+  const reopening: SessionRecord[] = [];
+  const amended: SessionRecord[] = [];
+  const alive: TouchedSession[] = [];
+  for (const one of touched) {
+    const { session, storedAs, countersOnly } = one;
+    const isLive = session.end === null;
+    if (believed.has(session)) {
+      if (!countersOnly || !isLive) throw new StaleSessionError('more than counters changed of what was not read');
+      counted.push(session);
+    } else if (storedAs === 'absent') fresh.push(session);
+    else if (storedAs === 'closed') (isLive ? reopening : amended).push(session);
+    else if (isLive) alive.push(one);
+    else closing.push(session);
   }
-  const subscribers = stirred.flatMap((session) => (session.subscriberId === null ? [] : [session.subscriberId]));
-  return [...new Set(subscribers)];
+  return { counted, fresh, closing, reopening, amended, alive };
 }
 
-/** @returns the sessions that opened, closed or opened again */
-async function saveSessions(client: PoolClient, touched: readonly TouchedSession[]): Promise<SessionRecord[]> {
-  const fresh = touched.filter((t) => t.storedAs === 'absent').map((t) => t.session);
-  if (fresh.length > 0) await claimKeys(client, fresh);
-  const become = (from: 'live' | 'closed', to: 'live' | 'closed'): SessionRecord[] =>
-    touched
-      .filter((t) => t.storedAs === from && (t.session.end === null ? 'live' : 'closed') === to)
-      .map((t) => t.session);
-
-  const closing = become('live', 'closed');
-  const reopening = become('closed', 'live');
-  const amended = become('closed', 'closed');
-  if (closing.length > 0)
-    await client.query({
-      name: 'delete-live',
-      text: 'DELETE FROM session WHERE id = ANY ($1::bigint[])',
-      values: [ids(closing)],
-    });
-  if (reopening.length + amended.length > 0) await removeHistory(client, [...reopening, ...amended]);
-  const alive = touched.filter((t) => t.storedAs === 'live' && t.session.end === null);
-  await run(client, updateCounters, sessionsOf(alive.filter((t) => t.countersOnly)));
-  await run(client, updateLive, sessionsOf(alive.filter((t) => !t.countersOnly)));
-  await run(client, insertLive, [...fresh.filter((s) => s.end === null), ...reopening]);
-  await run(client, insertHistory, [...fresh.filter((s) => s.end !== null), ...closing, ...amended]);
-  await setKeys(client, [...closing, ...reopening, ...amended]);
-  return [...fresh, ...closing, ...reopening];
+interface KeyRow {
+  readonly session_id: number;
+  readonly nas_name: string;
+  readonly nas_box: string;
+  readonly acct_session_id: string;
+  readonly epoch: number;
 }
 
-async function claimKeys(client: PoolClient, fresh: readonly SessionRecord[]): Promise<void> {
-  const { rows } = await client.query<{
-    session_id: number;
-    nas_name: string;
-    nas_box: string;
-    acct_session_id: string;
-    epoch: number;
-  }>({
+function sendKeys(flight: Flight, fresh: readonly SessionRecord[]): Promise<QueryResult<KeyRow>> | undefined {
+  if (fresh.length === 0) return undefined;
+  return flight.send<KeyRow>({
     name: 'claim-keys',
     text: `INSERT INTO session_key (nas_name, nas_box, acct_session_id, epoch, closed_at)
      SELECT k.nas_name, k.nas_box, k.acct_session_id, k.epoch, to_timestamp(k.closed_ms / 1000.0)
@@ -91,6 +134,9 @@ async function claimKeys(client: PoolClient, fresh: readonly SessionRecord[]): P
       fresh.map((s) => s.end?.endedAtMs ?? null),
     ],
   });
+}
+
+function numberSessions(fresh: readonly SessionRecord[], rows: readonly KeyRow[]): void {
   if (rows.length < fresh.length) throw new BatchConflictError('a session key was stored by another server meanwhile');
   const idOf = new Map(
     rows.map((r) => [[r.nas_name, r.nas_box, r.acct_session_id, r.epoch].join('\u0000'), r.session_id]),
@@ -98,67 +144,81 @@ async function claimKeys(client: PoolClient, fresh: readonly SessionRecord[]): P
   for (const s of fresh) s.id = idOf.get([s.nasName, s.nasBox, s.acctSessionId, s.epoch].join('\u0000'))!;
 }
 
-async function removeHistory(client: PoolClient, sessions: readonly SessionRecord[]): Promise<void> {
-  await client.query({
-    name: 'delete-history',
-    text: `DELETE FROM session_history h USING session_key k
+/** Everything about sessions that have a number. @returns the answer that tells how many of `counted` were as believed */
+function sendSessions(
+  flight: Flight,
+  { counted, closing, reopening, amended, alive }: Changes,
+  believed: ReadonlyMap<SessionRecord, RowVersion>,
+): Promise<QueryResult> | undefined {
+  if (closing.length > 0)
+    void flight.send({
+      name: 'delete-live',
+      text: 'DELETE FROM session WHERE id = ANY ($1::bigint[])',
+      values: [numberArray(ids(closing))],
+    });
+  if (reopening.length + amended.length > 0)
+    void flight.send({
+      name: 'delete-history',
+      text: `DELETE FROM session_history h USING session_key k
      WHERE k.session_id = ANY ($1::bigint[]) AND h.id = k.session_id AND h.ended_at = k.closed_at`,
-    values: [ids(sessions)],
-  });
-}
-
-async function setKeys(client: PoolClient, sessions: readonly SessionRecord[]): Promise<void> {
-  if (sessions.length === 0) return;
-  await client.query({
-    name: 'set-keys',
-    text: `UPDATE session_key k SET closed_at = to_timestamp(r.closed_ms / 1000.0)
+      values: [numberArray(ids([...reopening, ...amended]))],
+    });
+  const versions = counted.map((session) => believed.get(session)!);
+  const answer = counted.length > 0 ? flight.send({ ...updateCountersOfVersion(counted, versions) }) : undefined;
+  send(flight, updateCounters, sessionsOf(alive.filter((one) => one.countersOnly)));
+  send(flight, updateLive, sessionsOf(alive.filter((one) => !one.countersOnly)));
+  send(flight, insertHistory, [...closing, ...amended]);
+  const rekeyed = [...closing, ...reopening, ...amended];
+  if (rekeyed.length > 0)
+    void flight.send({
+      name: 'set-keys',
+      text: `UPDATE session_key k SET closed_at = to_timestamp(r.closed_ms / 1000.0)
      FROM unnest($1::bigint[], $2::float8[]) AS r (id, closed_ms) WHERE k.session_id = r.id`,
-    values: [ids(sessions), sessions.map((s) => s.end?.endedAtMs ?? null)],
-  });
+      values: [numberArray(ids(rekeyed)), numberArray(rekeyed.map((s) => s.end?.endedAtMs ?? null))],
+    });
+  return answer;
 }
 
-async function saveAssignments(client: PoolClient, changed: readonly AssignmentRecord[]): Promise<void> {
-  if (changed.length === 0) return;
+function sendNewSessions(flight: Flight, { fresh, reopening }: Changes): void {
+  send(flight, insertLive, [...fresh.filter((s) => s.end === null), ...reopening]);
+  send(
+    flight,
+    insertHistory,
+    fresh.filter((s) => s.end !== null),
+  );
+}
+
+interface NewAssignmentRow {
+  readonly id: number;
+  readonly routing_domain: string;
+  readonly address: string;
+  readonly open: boolean;
+}
+
+/** @returns the answer with the numbers of the new ones */
+function sendAssignments(
+  flight: Flight,
+  changed: readonly AssignmentRecord[],
+): Promise<QueryResult<NewAssignmentRow>> | undefined {
   const stored = changed.filter((a) => a.id !== null);
-  if (stored.length > 0) {
-    await client.query({
+  if (stored.length > 0)
+    void flight.send({
       name: 'delete-holders',
       text: 'DELETE FROM assignment_holder WHERE assignment_id = ANY ($1::bigint[])',
-      values: [stored.map((a) => a.id)],
+      values: [numberArray(stored.map((a) => a.id))],
     });
-  }
   const ending = stored.filter((a) => a.end !== null);
-  if (ending.length > 0) {
-    await client.query({
+  if (ending.length > 0)
+    void flight.send({
       name: 'end-assignments',
       text: `UPDATE assignment a SET ended_at = to_timestamp(r.ended_ms / 1000.0), end_cause = r.cause
        FROM unnest($1::bigint[], $2::float8[], $3::text[]) AS r (id, ended_ms, cause)
        WHERE a.id = r.id AND a.ended_at IS NULL`,
       values: [ending.map((a) => a.id), ending.map((a) => a.end!.endedAtMs), ending.map((a) => a.end!.cause)],
     });
-  }
-  await insertAssignments(
-    client,
-    changed.filter((a) => a.id === null),
-  );
-  const open = changed.filter((a) => a.end === null);
-  const holds = open.flatMap((a) => [
-    ...[...a.holders].map((s) => [a.id, s.id]),
-    ...[...a.otherHolderIds].map((id) => [a.id, id]),
-  ]);
-  if (holds.length > 0) {
-    await client.query({
-      name: 'insert-holders',
-      text: 'INSERT INTO assignment_holder (assignment_id, session_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])',
-      values: [holds.map((h) => h[0]), holds.map((h) => h[1])],
-    });
-  }
-  await markPool(client, changed);
-}
-
-async function insertAssignments(client: PoolClient, fresh: readonly AssignmentRecord[]): Promise<void> {
-  if (fresh.length === 0) return;
-  const { rows } = await client.query<{ id: number; routing_domain: string; address: string; open: boolean }>({
+  const fresh = changed.filter((a) => a.id === null);
+  if (fresh.length === 0) return undefined;
+  return flight.send<NewAssignmentRow>({
     name: 'insert-assignments',
     text: `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, pool_id)
      SELECT r.routing_domain, r.address, r.subscriber_id, r.login, r.slot, r.nas_name, r.mac, to_timestamp(r.started_ms / 1000.0),
@@ -180,15 +240,43 @@ async function insertAssignments(client: PoolClient, fresh: readonly AssignmentR
       fresh.map((a) => a.end?.cause ?? null),
     ],
   });
+}
+
+function numberAssignments(changed: readonly AssignmentRecord[], rows: readonly NewAssignmentRow[]): void {
   const idOf = new Map(rows.filter((r) => r.open).map((r) => [addressKey(r.routing_domain, r.address), r.id]));
-  for (const a of fresh) if (a.end === null) a.id = idOf.get(addressKey(a.routingDomain, a.address))!;
+  for (const a of changed)
+    if (a.id === null && a.end === null) a.id = idOf.get(addressKey(a.routingDomain, a.address))!;
+}
+
+function sendHolders(flight: Flight, changed: readonly AssignmentRecord[]): void {
+  const holds = changed
+    .filter((a) => a.end === null)
+    .flatMap((a) => [
+      ...[...a.holders].map((s) => [a.id, s.id] as const),
+      ...[...a.otherHolderIds].map((id) => [a.id, id] as const),
+    ]);
+  if (holds.length > 0)
+    void flight.send({
+      name: 'insert-holders',
+      text: 'INSERT INTO assignment_holder (assignment_id, session_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])',
+      values: [numberArray(holds.map((h) => h[0])), numberArray(holds.map((h) => h[1]))],
+    });
+}
+
+interface OwnerRow {
+  readonly subscriber_id: number | null;
 }
 
 /**
  * Brings the pool's view of each address in line with its assignment: in use, or quarantined with its owner remembered. A use that was over
  * before it was heard of takes the address from nobody: not from who holds it, nor from who was promised it, nor from its owner.
+ * @returns the answer with the owners of addresses that changed
  */
-async function markPool(client: PoolClient, changed: readonly AssignmentRecord[]): Promise<void> {
+function sendPoolMarks(
+  flight: Flight,
+  changed: readonly AssignmentRecord[],
+): Promise<QueryResult<OwnerRow>> | undefined {
+  if (changed.length === 0) return undefined;
   const last = new Map<string, AssignmentRecord>();
   for (const a of changed) {
     const key = addressKey(a.routingDomain, a.address);
@@ -196,7 +284,7 @@ async function markPool(client: PoolClient, changed: readonly AssignmentRecord[]
     if (known === undefined || a.end === null || (known.end !== null && (known.past || !a.past))) last.set(key, a);
   }
   const list = [...last.values()];
-  const { rows } = await client.query<{ subscriber_id: number | null }>({
+  return flight.send<OwnerRow>({
     name: 'mark-pool',
     text: MARK_POOL,
     values: [
@@ -209,6 +297,9 @@ async function markPool(client: PoolClient, changed: readonly AssignmentRecord[]
       list.map((a) => a.slot),
     ],
   });
+}
+
+async function noteOwners(client: PoolClient, rows: readonly OwnerRow[]): Promise<void> {
   const owners = [...new Set(rows.flatMap((r) => (r.subscriber_id === null ? [] : [r.subscriber_id])))];
   if (owners.length === 0) return;
   await client.query({
@@ -234,10 +325,10 @@ const MARK_POOL = `UPDATE pool_address a SET
   RETURNING a.subscriber_id`;
 
 /** A late Stop tells when the use of an address really ended; nobody else's use is touched. */
-async function amendAssignments(client: PoolClient, amended: readonly AmendedEnd[]): Promise<void> {
+function sendAmendedEnds(flight: Flight, amended: readonly AmendedEnd[]): void {
   const list = amended.filter(({ session }) => session.address !== null);
   if (list.length === 0) return;
-  await client.query({
+  void flight.send({
     name: 'amend-assignments',
     text: `UPDATE assignment a SET ended_at = greatest(to_timestamp(r.ended_ms / 1000.0), a.started_at)
      FROM unnest($1::text[], $2::inet[], $3::text[], $4::float8[], $5::float8[]) AS r (routing_domain, address, login, formerly_ms, ended_ms)
@@ -287,11 +378,16 @@ const COLLECT_IN_TIME = `UPDATE period p SET
   WHERE p.subscriber_id = d.subscriber_id AND p.closed_at IS NULL AND p.opened_at <= to_timestamp(d.first_ms / 1000.0)
   RETURNING p.subscriber_id`;
 
-/** Adds usage to the open periods; what was used before such a period opened is marked late, what has no open period goes to the last. */
-async function collectUsage(client: PoolClient, usage: readonly Usage[]): Promise<void> {
+interface CollectedRow {
+  readonly subscriber_id: number;
+}
+
+/** Adds usage to the open periods. @returns the answer with those whose period was open all the while */
+function sendUsage(flight: Flight, usage: readonly Usage[]): Promise<QueryResult<CollectedRow>> | undefined {
+  if (usage.length === 0) return undefined;
   const sums = sumsOf(usage);
   const list = [...sums.values()];
-  const inTime = await client.query<{ subscriber_id: number }>({
+  return flight.send<CollectedRow>({
     name: 'collect-in-time',
     text: COLLECT_IN_TIME,
     values: [
@@ -302,12 +398,17 @@ async function collectUsage(client: PoolClient, usage: readonly Usage[]): Promis
       numberArray(list.map((sum) => sum.sessionSeconds)),
     ],
   });
-  for (const row of inTime.rows) sums.delete(row.subscriber_id);
-  if (sums.size > 0)
-    await collectLateUsage(
-      client,
-      usage.filter((one) => sums.has(one.subscriberId)),
-    );
+}
+
+/** What was used before a period opened is marked late, what has no open period goes to the last. */
+async function saveLateUsage(
+  client: PoolClient,
+  usage: readonly Usage[],
+  collected: readonly CollectedRow[],
+): Promise<void> {
+  const inTime = new Set(collected.map((row) => row.subscriber_id));
+  const late = usage.filter((one) => !inTime.has(one.subscriberId));
+  if (late.length > 0) await collectLateUsage(client, late);
 }
 
 async function collectLateUsage(client: PoolClient, usage: readonly Usage[]): Promise<void> {
@@ -350,9 +451,13 @@ const COLLECT_AFTER_CLOSE = `UPDATE period p SET
     FROM ${USED} WHERE u.subscriber_id = ANY ($6::bigint[]) GROUP BY u.subscriber_id) AS d
   WHERE p.id = (SELECT l.id FROM period l WHERE l.subscriber_id = d.subscriber_id ORDER BY l.opened_at DESC, l.id DESC LIMIT 1)`;
 
-/** @returns names of the NASes that had not told of it yet */
-async function saveRestarts(client: PoolClient, restarts: readonly RestartFact[]): Promise<string[]> {
-  const { rows } = await client.query<{ nas_name: string }>({
+/** @returns the answer with the NASes that had not told of it yet */
+function sendRestarts(
+  flight: Flight,
+  restarts: readonly RestartFact[],
+): Promise<QueryResult<{ nas_name: string }>> | undefined {
+  if (restarts.length === 0) return undefined;
+  return flight.send<{ nas_name: string }>({
     name: 'save-restarts',
     text: `INSERT INTO nas_restart (nas_name, nas_box, event_at, kind)
      SELECT r.nas_name, r.nas_box, to_timestamp(r.event_ms / 1000.0), r.kind
@@ -364,16 +469,14 @@ async function saveRestarts(client: PoolClient, restarts: readonly RestartFact[]
       restarts.map((r) => r.status),
     ],
   });
-  return [...new Set(rows.map((row) => row.nas_name))];
 }
 
-async function run(
-  client: PoolClient,
+function send(
+  flight: Flight,
   statement: (sessions: readonly SessionRecord[]) => Statement,
   sessions: readonly SessionRecord[],
-): Promise<void> {
-  if (sessions.length === 0) return;
-  await client.query({ ...statement(sessions) });
+): void {
+  if (sessions.length > 0) void flight.send({ ...statement(sessions) });
 }
 
 function sessionsOf(touched: readonly TouchedSession[]): SessionRecord[] {

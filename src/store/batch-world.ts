@@ -2,11 +2,13 @@
  * Everything stored that a batch of facts may touch, read and locked. Enters: a transaction and the facts. Leaves: a `BatchWorld`
  * whose rows nobody else changes until commit. Invariant: boxes are locked first, in one order for everybody; then rows by their ids.
  */
-import type { PoolClient } from 'pg';
+import type { PoolClient, QueryResult } from 'pg';
 import { type AccountingFact, boxKey, isRestart, lineKey, type SessionFact } from '../domain/accounting-fact.js';
 import { ADDRESS_HELD, type AssignmentRecord } from '../domain/assignment.js';
 import { claimedStartMs, continuesCertainly, matchSession, type SessionRecord } from '../domain/session.js';
 import type { BatchWorld, Resolve } from '../domain/session-batch.js';
+import { Flight } from './flight.js';
+import type { KnownSession, KnownSessions, RowVersion } from './known-sessions.js';
 import {
   HISTORY_SELECT,
   type HistoryRow,
@@ -47,7 +49,7 @@ const CLOSED_SESSIONS = {
 };
 const RIVALS = {
   name: 'rivals',
-  text: `SELECT ${sessionSelect('s')} FROM session s
+  text: `SELECT ${sessionSelect('s')}, s.xmin::text AS version FROM session s
   WHERE s.id = ANY (ARRAY(SELECT id FROM session WHERE subscriber_id = ANY ($1::bigint[])
       UNION SELECT id FROM session WHERE address = ANY ($2::inet[])
       EXCEPT SELECT * FROM unnest($3::bigint[])))
@@ -68,6 +70,12 @@ const ASSIGNMENTS = {
 const RESTARTS = `SELECT r.nas_name, r.nas_box, (extract(epoch FROM r.event_at) * 1000)::bigint AS at FROM nas_restart r
   JOIN unnest($1::text[], $2::text[], $3::float8[]) AS b (nas_name, nas_box, since_ms)
     ON r.nas_name = b.nas_name AND r.nas_box = b.nas_box AND r.event_at > to_timestamp(b.since_ms / 1000.0)`;
+
+interface RestartRow {
+  readonly nas_name: string;
+  readonly nas_box: string;
+  readonly at: number;
+}
 
 interface AssignmentRow {
   readonly id: number;
@@ -92,52 +100,168 @@ const IDLE_IN_TRANSACTION_MS = 10_000;
 const LOCK_BOXES = `SELECT pg_advisory_xact_lock(key), set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_MS}', true)
   FROM (SELECT DISTINCT hashtextextended(box, 0) AS key FROM unnest($1::text[]) AS b (box) ORDER BY 1) AS k`;
 
-async function lockBoxes(
-  client: PoolClient,
+function lockBoxes(
+  flight: Flight,
   boxes: readonly { readonly nasName: string; readonly nasBox: string }[],
-): Promise<void> {
+): Promise<unknown> {
   const names = new Set(boxes.map((box) => JSON.stringify([box.nasName, box.nasBox])));
-  await client.query({ name: 'lock-boxes', text: LOCK_BOXES, values: [[...names]] });
+  return flight.send({ name: 'lock-boxes', text: LOCK_BOXES, values: [[...names]] });
 }
 
-/** Reads and locks what the facts may touch. */
+/** A session that was believed to be stored as this server left it is not: read everything and fold again. */
+export class StaleSessionError extends Error {
+  override readonly name = 'StaleSessionError';
+}
+
+/** A world of which some sessions were not read: nothing of them may be written but counters, and only over the version that is given. */
+export interface LoadedWorld extends BatchWorld {
+  readonly lines: ReadonlySet<string>;
+  readonly believed: ReadonlyMap<SessionRecord, RowVersion>;
+}
+
+const NONE_KNOWN: Pick<KnownSessions, 'take'> = { take: () => undefined };
+
+/**
+ * Reads and locks what the facts may touch. What is most likely asked next is sent along: where the answers say that something else should have
+ * been asked, it is asked again.
+ * @param known sessions that need not be read, as long as the facts do nothing but count on them
+ * @throws StaleSessionError when one of those turned out to be stored otherwise
+ */
 export async function loadWorld(
   client: PoolClient,
   facts: readonly AccountingFact[],
   resolve: Resolve,
-): Promise<BatchWorld> {
-  await lockBoxes(client, facts);
+  known: Pick<KnownSessions, 'take'> = NONE_KNOWN,
+): Promise<LoadedWorld> {
+  const flight = new Flight(client);
+  void lockBoxes(flight, facts);
   const sessionFacts = facts.filter((fact): fact is SessionFact => !isRestart(fact));
-  const lines = new Map(sessionFacts.map((fact) => [lineKey(fact), fact]));
-  const live = (await client.query<SessionRow>({ ...LIVE_BY_LINE, values: lineColumns([...lines.values()]) })).rows.map(
-    readSession,
-  );
+  const byLine = new Map<string, SessionFact[]>();
+  for (const fact of sessionFacts) {
+    const key = lineKey(fact);
+    const line = byLine.get(key);
+    if (line === undefined) byLine.set(key, [fact]);
+    else line.push(fact);
+  }
+  const lines = new Set(byLine.keys());
+  const restarted = new Set(facts.filter(isRestart).map(boxKey));
+  const { believed, unknown } = believe(byLine, restarted, known);
   const liveByLine = new Map<string, SessionRecord[]>();
-  for (const session of live) {
+  for (const [line, { session }] of believed) liveByLine.set(line, [session]);
+  await readLive(flight, unknown, liveByLine);
+
+  const restartRows = sendRestarts(flight, facts, liveByLine);
+  const stirringOf = (): SessionFact[] =>
+    sessionFacts.filter((fact) => {
+      const line = lineKey(fact);
+      return !believed.has(line) && (restarted.has(boxKey(fact)) || stirs(fact, liveByLine.get(line) ?? []));
+    });
+  const surroundings = { flight, resolve, believed, liveByLine };
+  let stirred = await readStirred(surroundings, stirringOf());
+  const restarts = readRestarts((await restartRows).rows);
+  if (restarts.size > 0) {
+    for (const box of restarts.keys()) restarted.add(box);
+    const doubted: SessionFact[] = [];
+    for (const [line, { session }] of believed) {
+      if (!restarted.has(boxKey(session))) continue;
+      believed.delete(line);
+      liveByLine.delete(line);
+      doubted.push(byLine.get(line)![0]!);
+    }
+    await readLive(flight, doubted, liveByLine);
+    stirred = await readStirred(surroundings, stirringOf());
+  }
+  return { ...stirred, restarts, lines };
+}
+
+/** What has been found out of a batch before its surroundings are read. */
+interface Surroundings {
+  readonly flight: Flight;
+  readonly resolve: Resolve;
+  readonly believed: ReadonlyMap<string, KnownSession>;
+  readonly liveByLine: ReadonlyMap<string, readonly SessionRecord[]>;
+}
+
+/** Reads what facts that do more than count may touch beside the live sessions of their lines. Also lands what was sent before. */
+async function readStirred(
+  { flight, resolve, believed, liveByLine }: Surroundings,
+  stirring: readonly SessionFact[],
+): Promise<Pick<LoadedWorld, 'sessions' | 'assignments' | 'believed'>> {
+  const live = [...liveByLine.values()].flat();
+  const versions = new Map([...believed.values()].map(({ session, version }) => [session, version]));
+  if (stirring.length === 0) {
+    await flight.landed();
+    return { sessions: live, assignments: [], believed: versions };
+  }
+  const stirredLines = new Map(stirring.map((fact) => [lineKey(fact), fact]));
+  const readIds = live.filter((session) => !versions.has(session)).map((session) => session.id!);
+  const touchedIds = live.filter((s) => stirredLines.has(lineKey(s))).map((s) => s.id!);
+  const ask = (sessions: readonly SessionRecord[]) => {
+    const { subscriberIds, addresses } = reach(stirring, stirredLines, sessions, resolve);
+    return {
+      rivals: flight.send<SessionRow & { version: string }>({
+        ...RIVALS,
+        values: [subscriberIds, addresses, readIds],
+      }),
+      assignments: sendAssignments(flight, addresses, subscriberIds, touchedIds),
+    };
+  };
+  const keys = flight.send<{ id: number; closed_at: Date }>({
+    ...CLOSED_KEYS,
+    values: lineColumns([...stirredLines.values()]),
+  });
+  // Nearly always there is no closed session of these lines.
+  let answers = ask(live);
+  await flight.landed();
+  const closed = await loadClosed(flight, (await keys).rows);
+  const sessions = [...live, ...closed];
+  if (closed.length > 0) {
+    answers = ask(sessions);
+    await flight.landed();
+  }
+  const byId = new Map([...versions.keys()].map((session) => [session.id, session]));
+  for (const row of (await answers.rivals).rows) {
+    const session = byId.get(row.id);
+    if (session === undefined) sessions.push(readSession(row));
+    else if (versions.get(session) === Number(row.version)) versions.delete(session);
+    else throw new StaleSessionError('a session is stored otherwise than this server left it');
+  }
+  return { sessions, assignments: readAssignments((await answers.assignments).rows, sessions), believed: versions };
+}
+
+/** Parts the lines of a batch into those whose facts only count on a session that is known, and one fact of each other line. */
+function believe(
+  byLine: ReadonlyMap<string, readonly SessionFact[]>,
+  restarted: ReadonlySet<string>,
+  known: Pick<KnownSessions, 'take'>,
+): { believed: Map<string, KnownSession>; unknown: SessionFact[] } {
+  const believed = new Map<string, KnownSession>();
+  const unknown: SessionFact[] = [];
+  for (const [line, facts] of byLine) {
+    const one = known.take(line);
+    if (one === undefined || restarted.has(boxKey(one.session)) || facts.some((fact) => stirs(fact, [one.session])))
+      unknown.push(facts[0]!);
+    else believed.set(line, one);
+  }
+  return { believed, unknown };
+}
+
+/** Also lands what was sent before. */
+async function readLive(
+  flight: Flight,
+  lines: readonly SessionFact[],
+  into: Map<string, SessionRecord[]>,
+): Promise<void> {
+  const answer =
+    lines.length === 0 ? undefined : flight.send<SessionRow>({ ...LIVE_BY_LINE, values: lineColumns(lines) });
+  await flight.landed();
+  for (const row of (await answer)?.rows ?? []) {
+    const session = readSession(row);
     const key = lineKey(session);
-    const present = liveByLine.get(key);
-    if (present === undefined) liveByLine.set(key, [session]);
+    const present = into.get(key);
+    if (present === undefined) into.set(key, [session]);
     else present.push(session);
   }
-
-  const restarts = await loadRestarts(client, facts, liveByLine);
-  const restarted = new Set([...restarts.keys(), ...facts.filter(isRestart).map(boxKey)]);
-  const stirring = sessionFacts.filter(
-    (fact) => restarted.has(boxKey(fact)) || stirs(fact, liveByLine.get(lineKey(fact)) ?? []),
-  );
-  if (stirring.length === 0) return { sessions: live, assignments: [], restarts };
-
-  const stirredLines = new Map(stirring.map((fact) => [lineKey(fact), fact]));
-  const closed = await loadClosed(client, [...stirredLines.values()]);
-  const sessions = [...live, ...closed];
-  const { subscriberIds, addresses } = reach(stirring, stirredLines, sessions, resolve);
-  const rivals = (
-    await client.query<SessionRow>({ ...RIVALS, values: [subscriberIds, addresses, live.map((s) => s.id)] })
-  ).rows.map(readSession);
-  sessions.push(...rivals);
-  const touchedIds = live.filter((s) => stirredLines.has(lineKey(s))).map((s) => s.id!);
-  const assignments = await loadAssignments(client, sessions, addresses, subscriberIds, touchedIds);
-  return { sessions, assignments, restarts };
 }
 
 /** Reads and locks sessions by id, with their rivals for the addresses they may let go of. */
@@ -146,10 +270,12 @@ export async function loadWorldOfSessions(client: PoolClient, ids: readonly numb
     'SELECT DISTINCT nas_name, nas_box FROM session WHERE id = ANY ($1::bigint[])',
     [ids],
   );
-  await lockBoxes(
-    client,
+  const flight = new Flight(client);
+  void lockBoxes(
+    flight,
     boxes.rows.map((row) => ({ nasName: row.nas_name, nasBox: row.nas_box })),
   );
+  await flight.landed();
   const own = await client.query<SessionRow>(
     `SELECT ${sessionSelect('s')} FROM session s WHERE s.id = ANY ($1::bigint[]) ORDER BY s.id FOR UPDATE OF s SKIP LOCKED`,
     [ids],
@@ -159,8 +285,9 @@ export async function loadWorldOfSessions(client: PoolClient, ids: readonly numb
   const held = sessions.map((s) => s.id!);
   const rivals = await client.query<SessionRow>({ ...RIVALS, values: [[], addresses, held] });
   sessions.push(...rivals.rows.map(readSession));
-  const assignments = await loadAssignments(client, sessions, addresses, [], held);
-  return { sessions, assignments, restarts: new Map() };
+  const assignments = sendAssignments(flight, addresses, [], held);
+  await flight.landed();
+  return { sessions, assignments: readAssignments((await assignments).rows, sessions), restarts: new Map() };
 }
 
 /** Whether a fact may do more than count: open, close, move, or find a session that is closed. */
@@ -192,28 +319,30 @@ function reach(
   return { subscriberIds: [...subscriberIds], addresses: [...addresses] };
 }
 
-async function loadClosed(client: PoolClient, lines: readonly SessionFact[]): Promise<SessionRecord[]> {
-  const keys = await client.query<{ id: number; closed_at: Date }>({ ...CLOSED_KEYS, values: lineColumns(lines) });
-  if (keys.rows.length === 0) return [];
-  const rows = await client.query<HistoryRow>({
+async function loadClosed(
+  flight: Flight,
+  keys: readonly { readonly id: number; readonly closed_at: Date }[],
+): Promise<SessionRecord[]> {
+  if (keys.length === 0) return [];
+  const answer = flight.send<HistoryRow>({
     ...CLOSED_SESSIONS,
-    values: [keys.rows.map((k) => k.id), keys.rows.map((k) => k.closed_at)],
+    values: [keys.map((k) => k.id), keys.map((k) => k.closed_at)],
   });
-  return rows.rows.map(readHistory);
+  await flight.landed();
+  return (await answer).rows.map(readHistory);
 }
 
-async function loadAssignments(
-  client: PoolClient,
-  sessions: readonly SessionRecord[],
+function sendAssignments(
+  flight: Flight,
   addresses: readonly string[],
   subscriberIds: readonly number[],
   sessionIds: readonly number[],
-): Promise<AssignmentRecord[]> {
+): Promise<QueryResult<AssignmentRow>> {
+  return flight.send<AssignmentRow>({ ...ASSIGNMENTS, values: [addresses, subscriberIds, sessionIds] });
+}
+
+function readAssignments(rows: readonly AssignmentRow[], sessions: readonly SessionRecord[]): AssignmentRecord[] {
   const byId = new Map(sessions.filter((s) => s.end === null).map((s) => [s.id, s]));
-  const { rows } = await client.query<AssignmentRow>({
-    ...ASSIGNMENTS,
-    values: [addresses, subscriberIds, sessionIds],
-  });
   return rows.map((row) => {
     const holders = new Set<SessionRecord>();
     const otherHolderIds = new Set<number>();
@@ -241,11 +370,11 @@ async function loadAssignments(
 }
 
 /** Restarts of the boxes that speak, as far as they may have ended something that the facts speak of. */
-async function loadRestarts(
-  client: PoolClient,
+function sendRestarts(
+  flight: Flight,
   facts: readonly AccountingFact[],
   liveByLine: ReadonlyMap<string, readonly SessionRecord[]>,
-): Promise<Map<string, number[]>> {
+): Promise<QueryResult<RestartRow>> {
   const boxes = new Map<string, { nasName: string; nasBox: string; sinceMs: number }>();
   for (const fact of facts) {
     const sinceMs = earliestConcern(fact, liveByLine);
@@ -255,11 +384,14 @@ async function loadRestarts(
     else box.sinceMs = Math.min(box.sinceMs, sinceMs);
   }
   const list = [...boxes.values()];
-  const { rows } = await client.query<{ nas_name: string; nas_box: string; at: number }>({
+  return flight.send<RestartRow>({
     name: 'restarts',
     text: RESTARTS,
     values: [list.map((b) => b.nasName), list.map((b) => b.nasBox), list.map((b) => b.sinceMs)],
   });
+}
+
+function readRestarts(rows: readonly RestartRow[]): Map<string, number[]> {
   const restarts = new Map<string, number[]>();
   for (const row of rows) {
     const key = boxKey({ nasName: row.nas_name, nasBox: row.nas_box });

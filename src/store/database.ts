@@ -35,6 +35,8 @@ export interface PoolOptions {
   sessionSettings?: Readonly<Record<string, string>>;
   /** Told of connections that broke, in use or idle. Must not throw. */
   onConnectionError?: (error: Error) => void;
+  /** Whether statements may be sent before the ones before them are answered: see `Flight`. */
+  readonly isPipelined?: boolean;
 }
 
 /**
@@ -195,6 +197,7 @@ export function createPool(url: string, options: PoolOptions): pg.Pool {
     // A server that vanished without a word would otherwise hold the query for as long as TCP tries.
     ...(statementTimeoutMs > 0 && { query_timeout: statementTimeoutMs + READ_TIMEOUT_MARGIN_MS }),
     ...(options.sessionSettings !== undefined && { options: startupOptions(options.sessionSettings) }),
+    pipeline: options.isPipelined === true,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     types: sessionTypes,
@@ -276,11 +279,31 @@ export async function withTransaction<T>(
   work: (client: pg.PoolClient) => Promise<T>,
   planning: Planning = 'as-usual',
 ): Promise<T> {
+  return await withBegunTransaction(
+    pool,
+    async (client, begun) => {
+      await begun;
+      return await work(client);
+    },
+    planning,
+  );
+}
+
+/**
+ * The same for `work` that sends its first statements behind BEGIN without waiting for it.
+ * @param work must wait for `begun` before it sends anything that writes: without a transaction it would take effect by itself
+ */
+export async function withBegunTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient, begun: Promise<unknown>) => Promise<T>,
+  planning: Planning = 'as-usual',
+): Promise<T> {
   const client = await pool.connect();
   let destroy = false;
   try {
-    await client.query(BEGIN[planning]);
-    const result = await work(client);
+    const begun = client.query(BEGIN[planning]);
+    begun.catch(() => undefined);
+    const result = await work(client, begun);
     await commit(client);
     return result;
   } catch (error) {

@@ -5,6 +5,7 @@
  */
 import type { PoolClient } from 'pg';
 import type { TouchedSession } from '../domain/session-batch.js';
+import type { Flight } from './flight.js';
 
 /**
  * What is there may have gone, and is not known any more; every key under which something may be there is kept. The generation moves on, so that
@@ -47,7 +48,7 @@ const LEAVE = `UPDATE enforcement e SET due_at = now(), generation = e.generatio
   WHERE e.kind = 'provisioned' AND e.nas_name = r.nas_name AND e.subscriber_id = r.subscriber_id AND n.place = 'provisioned'`;
 
 /** Follows sessions that began, changed or ended in this transaction. */
-export async function followSessions(client: PoolClient, touched: readonly TouchedSession[]): Promise<void> {
+export function sendFollowers(flight: Flight, touched: readonly TouchedSession[]): void {
   const live: TouchedSession['session'][] = [];
   const over: TouchedSession['session'][] = [];
   for (const { session, storedAs, countersOnly } of touched) {
@@ -62,12 +63,12 @@ export async function followSessions(client: PoolClient, touched: readonly Touch
     sessions.map((s) => s.nasName),
     sessions.map((s) => s.subscriberId),
   ];
-  await client.query({ name: 'lock-enforcements', text: LOCK, values: columns(all) });
-  if (live.length > 0) await client.query({ name: 'begin-enforcements', text: BEGIN, values: columns(live) });
+  void flight.send({ name: 'lock-enforcements', text: LOCK, values: columns(all) });
+  if (live.length > 0) void flight.send({ name: 'begin-enforcements', text: BEGIN, values: columns(live) });
   if (over.length === 0) return;
   const values = [...columns(over), over.map((s) => s.end!.cause === 'stop')];
-  await client.query({ name: 'end-enforcements', text: END, values });
-  await client.query({ name: 'leave-entries', text: LEAVE, values });
+  void flight.send({ name: 'end-enforcements', text: END, values });
+  void flight.send({ name: 'leave-entries', text: LEAVE, values });
 }
 
 /** A NAS that was restarted may have lost every entry of ours: all are looked at again. */

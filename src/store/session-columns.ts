@@ -133,6 +133,19 @@ export function updateCounters(records: readonly SessionRecord[]): Statement {
   return { name: 'update-counters', text: UPDATE_COUNTERS, values: values([...ID, ...COUNTED], records) };
 }
 
+const UPDATE_COUNTERS_OF_VERSION = `UPDATE session s SET ${COUNTED.map((c) => `${c.name} = ${c.write(`r.${c.name}`)}`).join(', ')}
+    FROM unnest(${[...ID, ...COUNTED].map((c, i) => `$${i + 1}::${c.type}[]`).join(', ')}, $${COUNTED.length + 2}::xid[])
+      AS r (${[...ID, ...COUNTED].map((c) => c.name).join(', ')}, version) WHERE s.id = r.id AND s.xmin = r.version`;
+
+/** The same over rows that nobody has written since: whoever finds fewer of them than there are sessions must not commit. */
+export function updateCountersOfVersion(records: readonly SessionRecord[], versions: readonly number[]): Statement {
+  return {
+    name: 'update-counters-of-version',
+    text: UPDATE_COUNTERS_OF_VERSION,
+    values: [...values([...ID, ...COUNTED], records), numberArray(versions)],
+  };
+}
+
 /** The select list of a session, for rows that `readSession` takes. */
 export function sessionSelect(alias: string): string {
   const list = SESSION.map((c) => {

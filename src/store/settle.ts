@@ -37,8 +37,11 @@ interface LockedRow {
   readonly lacks_period: boolean;
 }
 
-/** Tells our own writes of `logged`, which say what is, from those of others, which say what is wished (trigger `subscriber_logged`). */
-const OURS = `SELECT set_config('sluice.settling', 'on', true)`;
+/**
+ * Tells our own writes of `logged`, which say what is, from those of others, which say what is wished (trigger `subscriber_logged`). Nobody waits for
+ * the disk: a power cut may take back what follows from sessions and rows that stayed, and the sweep finds it again.
+ */
+const OURS = `SELECT set_config('sluice.settling', 'on', true), set_config('synchronous_commit', 'off', true)`;
 
 /** Whom a portal let in is online without a session, until somebody says otherwise. */
 const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
@@ -139,7 +142,7 @@ async function settleTogether(pool: Pool, noted: readonly number[]): Promise<num
       const needy = await client.query<{ id: number }>({ name: 'settle-needy', text: NEEDY, values: [noted] });
       if (needy.rows.length === 0) return [];
       const ids = needy.rows.map((row) => row.id);
-      await client.query(OURS);
+      await client.query({ name: 'settle-ours', text: OURS });
       const { rows } = await client.query<LockedRow>({ name: 'settle-lock', text: LOCK, values: [ids] });
       const steps: readonly (readonly [name: string, text: string, concerns: (row: LockedRow) => boolean])[] = [
         ['settle-logged', LOGGED, (row) => row.toggles],

@@ -14,9 +14,11 @@ import { comparePositions, type Position, SpoolPositionError } from '../spool/po
 import type { CorruptRegion, SpoolReader, SpoolRecord } from '../spool/reader.js';
 import type { Spool } from '../spool/spool.js';
 import { BatchConflictError, saveOutcome } from '../store/batch-outcome.js';
-import { loadWorld } from '../store/batch-world.js';
-import { classifyDatabaseError, withTransaction } from '../store/database.js';
+import { loadWorld, StaleSessionError } from '../store/batch-world.js';
+import { classifyDatabaseError, withBegunTransaction } from '../store/database.js';
 import { applyGrants } from '../store/grants.js';
+import { Flight } from '../store/flight.js';
+import { type Committed, KnownSessions, type RowVersion } from '../store/known-sessions.js';
 import { insertSetAside, type SetAsideRecord } from '../store/set-aside-insert.js';
 import { forgetPosition, lockPosition, readPosition, writePosition } from '../store/spool-position.js';
 
@@ -26,7 +28,7 @@ const MAX_BATCH_BYTES = 2 * 1024 * 1024;
  * When that many batches wait, one takes more: what a transaction costs apart from its rows is then shared by more of them. Below five thousand
  * facts at once, so that none of the steps between two queries holds the event loop for long.
  */
-const BACKLOG_FACTOR = 3;
+const BACKLOG_FACTOR = 6;
 /** First pause after the database was not to be reached, ms. */
 const FIRST_PAUSE_MS = 100;
 /** Conflicts with others before the batch is taken apart: each means that somebody else made progress. */
@@ -65,6 +67,7 @@ export class Applier {
   readonly #deps: ApplierDeps;
   readonly #stopping = new AbortController();
   readonly #corrupt: SetAsideRecord[] = [];
+  readonly #known = new KnownSessions();
   readonly #status = {
     appliedRecords: 0,
     appliedSequence: 0,
@@ -188,6 +191,8 @@ export class Applier {
         this.#available();
         return;
       } catch (error) {
+        if (error instanceof StaleSessionError) this.#known.distrust();
+        else this.#known.clear();
         const remedy = remedyOf(error);
         if (remedy === 'wait') {
           this.#unavailable(error);
@@ -236,10 +241,14 @@ export class Applier {
     const corrupt = this.#corrupt.slice();
     let setAside = 0;
     let restarted = false;
-    const settled = await withTransaction(
+    let folded: Folded = NOTHING_FOLDED;
+    let version: RowVersion | undefined;
+    const settled = await withBegunTransaction(
       pool,
-      async (client) => {
-        const stored = await lockPosition(client, spool.uuid);
+      async (client, begun) => {
+        const flight = new Flight(client);
+        flight.join(begun);
+        const stored = await lockPosition(flight, spool.uuid);
         const fresh = stored === undefined ? records : records.filter((r) => comparePositions(r.position, stored) >= 0);
         const work =
           givenUp === undefined
@@ -249,12 +258,18 @@ export class Applier {
         restarted = work.facts.some((fact) => fact.status === 'on' || fact.status === 'off');
         if (setAside > 0) await insertSetAside(client, instance, spool.uuid, [...corrupt, ...work.setAside]);
         await applyGrants(client, instance, work.grants);
-        const changed = await this.#fold(client, work.facts);
-        await writePosition(client, spool.uuid, instance, end, sequence);
-        return changed;
+        let written: Promise<RowVersion | undefined> | undefined;
+        folded = await this.#fold(client, work.facts, (alongside) => {
+          written = writePosition(alongside, spool.uuid, instance, end, sequence);
+          // Its failure is told by the flight.
+          written.catch(() => undefined);
+        });
+        version = await written;
+        return folded.settled;
       },
       'by-key',
     );
+    this.#known.keep({ ...folded, version });
     this.#corrupt.splice(0, corrupt.length);
     this.#status.setAside += setAside;
     this.#committed(records.length, end, sequence);
@@ -262,10 +277,23 @@ export class Applier {
     if (restarted) this.#deps.onRestart();
   }
 
-  async #fold(client: PoolClient, facts: readonly AccountingFact[]): Promise<number[]> {
-    if (facts.length === 0) return [];
-    const world = await loadWorld(client, facts, this.#deps.resolve);
-    return saveOutcome(client, foldBatch(world, facts, this.#deps.resolve), this.#deps.instance);
+  /** @param alongside sends what is written in any case */
+  async #fold(
+    client: PoolClient,
+    facts: readonly AccountingFact[],
+    alongside: (flight: Flight) => void,
+  ): Promise<Folded> {
+    const { resolve, instance } = this.#deps;
+    if (facts.length === 0) {
+      const flight = new Flight(client);
+      alongside(flight);
+      await flight.landed();
+      return NOTHING_FOLDED;
+    }
+    const { lines, believed, ...world } = await loadWorld(client, facts, resolve, this.#known);
+    const outcome = foldBatch(world, facts, resolve);
+    const settled = await saveOutcome(client, outcome, instance, believed, alongside);
+    return { sessions: world.sessions, lines, believed, touched: outcome.touched, settled };
   }
 
   #decode(records: readonly SpoolRecord[]): Work {
@@ -349,6 +377,14 @@ interface Work {
 
 const NOTHING = { facts: [], grants: [] };
 
+/** What became of the facts of a batch. */
+interface Folded extends Omit<Committed, 'version'> {
+  /** Subscribers whose sessions came or went. */
+  readonly settled: readonly number[];
+}
+
+const NOTHING_FOLDED: Folded = { sessions: [], lines: new Set(), believed: new Map(), touched: [], settled: [] };
+
 function asSetAside(record: SpoolRecord, reason: string): SetAsideRecord {
   const decoded = record.kind === RecordKind.accounting ? decodeAccountingRecord(record.payload) : undefined;
   return {
@@ -375,7 +411,7 @@ const UNIQUE_VIOLATION = '23505';
  * - `record`: these records can never be applied
  */
 function remedyOf(error: unknown): 'wait' | 'again' | 'conflict' | 'record' {
-  if (error instanceof BatchConflictError) return 'conflict';
+  if (error instanceof BatchConflictError || error instanceof StaleSessionError) return 'conflict';
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   if (code === UNIQUE_VIOLATION) return 'conflict';
   switch (classifyDatabaseError(error)) {

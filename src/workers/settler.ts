@@ -16,7 +16,7 @@ import {
 import { Loop } from './loop.js';
 
 /** Rows locked by one transaction: short enough for billing to wait unnoticed. */
-const SLICE = 500;
+const SLICE = 1000;
 /** Ids that may wait. More than this many at once is a bulk change, and the sweep finds the rest. */
 const MAX_WAITING = 1_000_000;
 /** Subscribers that one sweep looks at: some milliseconds, and ten minutes for a million. */

@@ -6,6 +6,7 @@ import t from 'tap';
 import type { SessionFact } from '../../src/domain/accounting-fact.js';
 import { RecordKind } from '../../src/handlers/accounting-record.js';
 import { createPool } from '../../src/store/database.js';
+import { Flight } from '../../src/store/flight.js';
 import { readPosition, writePosition } from '../../src/store/spool-position.js';
 import { freshDatabase, startPrivatePostgres } from '../support/database.js';
 import { fact } from '../support/facts.js';
@@ -312,7 +313,7 @@ t.test(
     const { pool } = await freshDatabase(t);
     const one: RunningApplier = await runApplier(t, pool, NOBODY, { start: false });
     const client = await pool.connect();
-    await writePosition(client, one.spool.uuid, 'sluice-1', { segment: 77, offset: 4096 }, 1000);
+    await writePosition(new Flight(client), one.spool.uuid, 'sluice-1', { segment: 77, offset: 4096 }, 1000);
     client.release();
     await one.append([fact('start', { at: 0 })]);
     await one.applier.start();
