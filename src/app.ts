@@ -328,6 +328,7 @@ export class Server {
       rulesOf: (nasName) => this.#rulesOf(nasName),
       listeningSinceMs: this.#startedAtMs,
       onFact: this.#notes.note,
+      onceReceived: (maxMs) => this.#radius?.turns.quiet(maxMs),
       log: this.#log,
       onFatal: (error) => this.#fail(error),
     });

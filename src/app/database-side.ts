@@ -64,6 +64,8 @@ export interface DatabaseSideDeps {
   readonly listeningSinceMs: number;
   /** Tells memory of a fact that is durable and not applied yet. */
   readonly onFact: (fact: AccountingFact) => void;
+  /** Waits until no request waits in the kernel, for so many ms at most. */
+  readonly onceReceived: (maxMs: number) => Promise<void> | undefined;
   readonly log: Logger;
   /** Something that makes going on wrong: another server has our name. */
   readonly onFatal: (error: Error) => void;
@@ -71,6 +73,7 @@ export interface DatabaseSideDeps {
 
 /** Batches come one after the other; the other connection is for start-up and for whatever follows a broken one. */
 const APPLIER_CONNECTIONS = 2;
+
 export class DatabaseSide {
   readonly pool: Pool;
   readonly #applierPool: Pool;
@@ -144,6 +147,7 @@ export class DatabaseSide {
       readClass: (packet) => deps.classCookie.read(packet),
       onSettled: (ids) => this.settler.note(ids),
       onRestart: () => this.sweeper.noteRestart(),
+      onceReceived: deps.onceReceived,
       log,
       batchRecords: config.applier.batchRecords,
       retryMaxMs: config.applier.retryMaxSeconds * 1000,

@@ -9,6 +9,7 @@ import { Code } from './code.js';
 import { DelayedReplies, systemTimers, type Timers } from './delayed-reply.js';
 import { DropLedger, type DropCount, type DropListener } from './drop-ledger.js';
 import { DuplicateTable } from './duplicate-table.js';
+import { ReceiveTurns } from './receive-turns.js';
 import { UdpListener, type ListenOptions } from './listener.js';
 import type { RadiusWatch } from './radius-observer.js';
 
@@ -65,6 +66,8 @@ interface HeldReject {
 
 /** Answers RADIUS. Start it once, stop it once. */
 export class RadiusServer implements RequestOwner {
+  /** Whether datagrams wait to be read. */
+  readonly turns = new ReceiveTurns();
   readonly #options: RadiusServerOptions;
   readonly #timers: Timers;
   readonly #duplicates: DuplicateTable;
@@ -192,9 +195,10 @@ export class RadiusServer implements RequestOwner {
 
   async #open(listen: ListenOptions, port: RadiusPort): Promise<void> {
     const socket = this.#listeners.length;
-    const listener = await UdpListener.open(listen, (datagram, address, sourcePort, from) =>
-      this.#receive(socket, port, datagram, address, sourcePort, from),
-    );
+    const listener = await UdpListener.open(listen, (datagram, address, sourcePort, from) => {
+      this.turns.note();
+      this.#receive(socket, port, datagram, address, sourcePort, from);
+    });
     this.#listeners.push(listener);
   }
 

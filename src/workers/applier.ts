@@ -28,7 +28,12 @@ const MAX_BATCH_BYTES = 2 * 1024 * 1024;
  * When that many batches wait, one takes more: what a transaction costs apart from its rows is then shared by more of them. Below five thousand
  * facts at once, so that none of the steps between two queries holds the event loop for long.
  */
-const BACKLOG_FACTOR = 6;
+const BACKLOG_FACTOR = 3;
+/**
+ * Who is answered waits for a disk already: before a batch, requests that have come are read. Not for longer than this, ms, so that some ten thousand facts a
+ * second are applied whatever arrives.
+ */
+const MAX_GIVING_WAY_MS = 50;
 /** First pause after the database was not to be reached, ms. */
 const FIRST_PAUSE_MS = 100;
 /** Conflicts with others before the batch is taken apart: each means that somebody else made progress. */
@@ -49,6 +54,8 @@ export interface ApplierDeps {
   readonly onSettled: (subscriberIds: readonly number[]) => void;
   /** A restart was applied: its sessions are to be closed. */
   readonly onRestart: () => void;
+  /** Waits until no request waits in the kernel, for so many ms at most. */
+  readonly onceReceived: (maxMs: number) => Promise<void> | undefined;
   readonly log: Logger;
   readonly batchRecords: number;
   readonly retryMaxMs: number;
@@ -156,6 +163,7 @@ export class Applier {
     while (!signal.aborted) {
       this.#turnedAtMs = performance.now();
       try {
+        await this.#deps.onceReceived(MAX_GIVING_WAY_MS);
         const waiting = this.#deps.spool.syncedSequence - this.#status.appliedSequence;
         const maxRecords = waiting > batchRecords * BACKLOG_FACTOR ? batchRecords * BACKLOG_FACTOR : batchRecords;
         const records = await reader.readBatch({ maxRecords, maxBytes: MAX_BATCH_BYTES });

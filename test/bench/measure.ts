@@ -13,8 +13,8 @@ import type { Side } from './sides.js';
 
 /** What is applied after a round must be in within this, ms. */
 const DRAIN_TIMEOUT_MS = 300_000;
-/** How often that is asked, ms: each answer costs the side some milliseconds, which count as its own. */
-const LOOK_MS = 250;
+/** How often that is asked, ms. */
+const LOOK_MS = 100;
 
 /** What all kinds of work share. */
 export interface Bench {

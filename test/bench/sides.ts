@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freeUdpPort } from '../support/free-port.js';
 import { scrape } from '../support/scrape.js';
+import { SpoolLag } from './spool-lag.js';
 import { TestServer } from '../support/server.js';
 import {
   freeradiusConfiguration,
@@ -70,12 +71,13 @@ export async function startSluice(databaseUrl: string, secret: string, profileFo
         ...(profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]),
       ],
     });
+    const lag = new SpoolLag(server.statusUrl, databaseUrl);
     return {
       name: 'Sluice',
       authPort: server.authPort,
       accountingPort: server.accountingPort,
       pid: server.pid,
-      lag: async () => (await scrape(server.statusUrl)).sum('spool_lag_records'),
+      lag: () => lag.records(),
       unsettled: async () => (await scrape(server.statusUrl)).sum('settler_backlog'),
       stop,
     };

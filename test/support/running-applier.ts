@@ -63,6 +63,7 @@ export async function runApplier(
     readClass: readPlainClass,
     onSettled: (ids) => ids.forEach((id) => settled.add(id)),
     onRestart: () => undefined,
+    onceReceived: () => undefined,
     log: pino({ level: process.env['SLUICE_TEST_LOG'] ?? 'silent' }),
     batchRecords: 500,
     retryMaxMs: 500,
