@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { WrongAnswerError } from './answer-check.js';
 import type { Databases } from './databases.js';
-import { accountingStep, INPUT_OCTETS_PER_PACKET, INTERIMS, OUTPUT_OCTETS_PER_PACKET } from './packets.js';
+import { accountingStep, INPUT_OCTETS_PER_PACKET, OUTPUT_OCTETS_PER_PACKET, type AccountingMix } from './packets.js';
 import type { Side } from './sides.js';
 
 interface Totals {
@@ -16,17 +16,17 @@ interface Totals {
 }
 
 /** What the first packets of the stream add up to. */
-function expected(packets: number): Totals {
+function expected(mix: AccountingMix, packets: number): Totals {
   const steps = new Map<number, number>();
   for (let index = 0; index < packets; index++) {
-    const { session, step } = accountingStep(index);
+    const { session, step } = accountingStep(mix, index);
     steps.set(session, step);
   }
   let closed = 0;
   let heard = 0;
   for (const step of steps.values()) {
     heard += step;
-    if (step === INTERIMS + 1) closed++;
+    if (step === mix.interims + 1) closed++;
   }
   return {
     sessions: steps.size,
@@ -51,7 +51,12 @@ interface TotalsRow {
 }
 
 /** @throws WrongAnswerError when the database says something else than the packets */
-export async function checkAccounting(databases: Databases, side: Side, packets: number): Promise<string> {
+export async function checkAccounting(
+  databases: Databases,
+  mix: AccountingMix,
+  side: Side,
+  packets: number,
+): Promise<string> {
   const isOurs = side.name === 'Sluice';
   const read = async (client: pg.Client): Promise<Totals> => {
     const row = (await client.query<TotalsRow>(isOurs ? IN_SLUICE : IN_RADIUS)).rows[0]!;
@@ -63,7 +68,7 @@ export async function checkAccounting(databases: Databases, side: Side, packets:
     };
   };
   const found = await (isOurs ? databases.inSluice(read) : databases.inRadius(read));
-  const wanted = expected(packets);
+  const wanted = expected(mix, packets);
   if (JSON.stringify(found) !== JSON.stringify(wanted))
     throw new WrongAnswerError(
       `${side.name} acknowledged ${JSON.stringify(wanted)} and its database has ${JSON.stringify(found)}`,

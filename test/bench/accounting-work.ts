@@ -8,7 +8,7 @@ import { checkAccounting } from './accounting-check.js';
 import { checkSamples } from './answer-check.js';
 import { measure, rowOf, type Bench, type Round } from './measure.js';
 import { identifierOf, writePacketFile } from './packet-file.js';
-import { accountingPacket, accountingStep, LIVE_SESSIONS } from './packets.js';
+import { accountingPacket, accountingStep, liveSessions, type AccountingMix } from './packets.js';
 import type { Side } from './sides.js';
 import type { BuiltRequest } from '../support/radius-client.js';
 import { inTurn, SAMPLE_EVERY, WARM_UP_SECONDS, WINDOW, type Extent, type Outcome, type Tell } from './works.js';
@@ -53,15 +53,16 @@ class Stream {
 
   constructor(
     private readonly bench: Bench,
+    private readonly mix: AccountingMix,
     readonly side: Side,
   ) {}
 
   /** The packet at a place of the present file. */
   packet(place: number): BuiltRequest {
-    const step = accountingStep(this.first + place);
+    const step = accountingStep(this.mix, this.first + place);
     const startedAtMs = this.startedAtMs.get(step.session) ?? this.madeAtMs;
     const sessionSeconds = Math.round((this.madeAtMs - startedAtMs) / 1000) + step.step;
-    return accountingPacket(this.bench.secret, step, identifierOf(place), sessionSeconds);
+    return accountingPacket(this.mix, this.bench.secret, step, identifierOf(place), sessionSeconds);
   }
 
   async drive(drive: AccountingDrive): Promise<Round> {
@@ -89,7 +90,7 @@ class Stream {
         () => undefined,
       );
     for (let place = 0; place < sent; place++) {
-      const { session, step } = accountingStep(this.first + place);
+      const { session, step } = accountingStep(this.mix, this.first + place);
       if (step === 0) this.startedAtMs.set(session, beganAtMs + (round.result.seconds * 1000 * place) / sent);
     }
     this.cursor += sent;
@@ -104,17 +105,18 @@ export class AccountingWork {
 
   constructor(
     private readonly bench: Bench,
+    private readonly mix: AccountingMix,
     private readonly sides: readonly Side[],
     private readonly tell: Tell,
   ) {
-    this.streams = new Map(sides.map((side) => [side, new Stream(bench, side)]));
+    this.streams = new Map(sides.map((side) => [side, new Stream(bench, mix, side)]));
   }
 
   /** Brings every side to the state that it keeps: all sessions live, everything warm. */
   private async prepare(): Promise<void> {
     for (const stream of this.streams.values()) {
       if (stream.cursor > 0) continue;
-      await stream.drive({ count: LIVE_SESSIONS });
+      await stream.drive({ count: liveSessions(this.mix) });
       await stream.drive({ seconds: WARM_UP_SECONDS, window: WARM_UP_WINDOW });
     }
   }
@@ -151,7 +153,7 @@ export class AccountingWork {
       `Sluice kept up (nothing lost, all applied within ${String(LAG_SECONDS)} s) in ${String(kept.length)} of ${String(ours.length)} rounds; its row is of those`,
     ];
     for (const [side, { cursor }] of this.streams)
-      checks.push(await checkAccounting(this.bench.databases, side, cursor));
+      checks.push(await checkAccounting(this.bench.databases, this.mix, side, cursor));
     return { rows: [rowOf(sluice!.name, kept.length > 0 ? kept : ours), ...rows.slice(0, -1)], checks };
   }
 

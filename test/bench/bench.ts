@@ -12,6 +12,7 @@ import { withoutFreeradius } from '../support/freeradius-server.js';
 import { AccountingWork } from './accounting-work.js';
 import { chart } from './chart.js';
 import { kernel, machine, versions } from './circumstances.js';
+import { accountingMix } from './packets.js';
 import { makeDatabases, POSTGRES_SETTINGS, type Databases } from './databases.js';
 import { LoadGenerator } from './load-generator.js';
 import { bindToProcessors } from './process-cost.js';
@@ -66,7 +67,7 @@ const tell = (line: string): void => console.log(line);
 
 async function runAll(stage: Stage, plan: Plan, options: BenchOptions, sections: Section[]): Promise<void> {
   const { bench, sluice } = stage;
-  const accounting = new AccountingWork(bench, present(sluice, stage.sql), tell);
+  const accounting = new AccountingWork(bench, accountingMix(options.interims), present(sluice, stage.sql), tell);
   const add = async (id: SectionId, run: () => Promise<Outcome>): Promise<void> => {
     tell(`\n${titleOf({ id, isPinned: bench.isPinned })}`);
     const outcome = await run();

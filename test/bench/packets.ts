@@ -54,13 +54,29 @@ export function poolRequest(secret: SharedSecret, index: number): BuiltRequest {
   return access(secret, index, poolPerson(index + 1));
 }
 
-/** Interim-Updates between a session's Start and its Stop. Sessions of a day with an interval of five minutes would have 288. */
-export const INTERIMS = 8;
-/** Packets of one session. */
-export const SESSION_PACKETS = INTERIMS + 2;
-/** Sessions that are live at once: every subscriber has one at most. */
-const LIVE_STEPS = 1_000;
-export const LIVE_SESSIONS = LIVE_STEPS * (INTERIMS + 1);
+/** How often sessions are heard of. */
+export interface AccountingMix {
+  /** Interim-Updates between a session's Start and its Stop. */
+  readonly interims: number;
+  /** Starts between two updates of one session: with the interims it says how many sessions are live at once. */
+  readonly liveSteps: number;
+}
+
+/** Sessions of eight hours with an update every ten minutes. A day with five minutes would have 288. */
+export const USUAL_INTERIMS = 48;
+/** Every subscriber has one session at most. */
+const MOST_LIVE_SESSIONS = 9_000;
+
+/** @param interims at least 1 */
+export function accountingMix(interims: number): AccountingMix {
+  return { interims, liveSteps: Math.floor(MOST_LIVE_SESSIONS / (interims + 1)) };
+}
+
+/** Sessions that are live at once. */
+export function liveSessions({ interims, liveSteps }: AccountingMix): number {
+  return liveSteps * (interims + 1);
+}
+
 /** What a session counts from one packet to the next. */
 export const INPUT_OCTETS_PER_PACKET = 1_000_000;
 export const OUTPUT_OCTETS_PER_PACKET = 9_000_000;
@@ -69,7 +85,7 @@ export const OUTPUT_OCTETS_PER_PACKET = 9_000_000;
 export interface AccountingStep {
   /** From 0. */
   readonly session: number;
-  /** 0 is the Start, INTERIMS + 1 the Stop. */
+  /** 0 is the Start, `interims` + 1 the Stop. */
   readonly step: number;
 }
 
@@ -77,12 +93,14 @@ export interface AccountingStep {
  * The stream of accounting: first the Starts of all that are live at once; then, again and again, a Start, an Interim-Update of each age, and
  * the Stop of the oldest. So each second has the same mix, and the number of live sessions stays the same.
  */
-export function accountingStep(index: number): AccountingStep {
-  if (index < LIVE_SESSIONS) return { session: index, step: 0 };
-  const turn = Math.floor((index - LIVE_SESSIONS) / SESSION_PACKETS);
-  const step = (index - LIVE_SESSIONS) % SESSION_PACKETS;
+export function accountingStep(mix: AccountingMix, index: number): AccountingStep {
+  const live = liveSessions(mix);
+  if (index < live) return { session: index, step: 0 };
+  const packets = mix.interims + 2;
+  const turn = Math.floor((index - live) / packets);
+  const step = (index - live) % packets;
   // Sessions of the beginning are taken to be of all ages, so that the first Stop comes at once.
-  return { session: LIVE_SESSIONS + turn - step * LIVE_STEPS, step };
+  return { session: live + turn - step * mix.liveSteps, step };
 }
 
 /**
@@ -91,13 +109,14 @@ export function accountingStep(index: number): AccountingStep {
  * @param sessionSeconds how long the session has lasted when the packet is sent; a server may doubt one that says something else
  */
 export function accountingPacket(
+  mix: AccountingMix,
   secret: SharedSecret,
   { session, step }: AccountingStep,
   identifier: number,
   sessionSeconds: number,
 ): BuiltRequest {
   const person = staticPerson((session % STATIC_SUBSCRIBERS) + 1);
-  const isStop = step === INTERIMS + 1;
+  const isStop = step === mix.interims + 1;
   return accountingRequest({
     ...NAS,
     secret,

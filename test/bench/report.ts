@@ -29,7 +29,7 @@ export interface Circumstances {
 const TITLES: Readonly<Record<SectionId, string>> = {
   echo: 'UDP echo, for scale: what generator and sockets allow',
   pap: 'PAP, subscribers in PostgreSQL, static addresses',
-  accounting: 'Accounting: Start, 8 Interim-Updates, Stop; durable, and applied at the end',
+  accounting: 'Accounting: Start, Interim-Updates, Stop; durable, and applied at the end',
   burst: 'Accounting, a burst of ten seconds: durable before the answer, applied when there is time',
   pool: 'Dynamic pool: first logins, unique and durable',
 };
