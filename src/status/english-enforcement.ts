@@ -36,6 +36,7 @@ const text = {
   nextLook: 'Next look',
   tries: (count: string) => `${count} tries`,
   gone: 'The NAS said that it does not know the session.',
+  disproved: (times: string, at: string) => `The NAS had confirmed what was not so, ${times} ×, last seen ${at}.`,
   parkedRate: (rate: string) => `refused: ${rate}`,
   commands: 'Commands',
   noCommands: 'None was sent.',
@@ -100,6 +101,7 @@ const outcomeNames: Readonly<Record<string, string>> = {
   unreachable: 'no answer',
   later: 'later',
   unsayable: 'cannot be said',
+  disproved: 'confirmed, yet not so',
 };
 
 /** What is done, and what is wished. */
@@ -143,6 +145,8 @@ function answer(row: Pick<CommandRow, 'nas_name' | 'outcome' | 'detail'>, after:
       return `${nas} asks to be called again later${detail}`;
     case 'unsayable':
       return `cannot be said to ${nas}${detail}`;
+    case 'disproved':
+      return `${nas} had confirmed it, and it is not so${detail}`;
     default:
       return `${nas}: ${outcome}${detail}`;
   }

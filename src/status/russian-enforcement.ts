@@ -45,6 +45,8 @@ const answer: Words['answer'] = (row, after) => {
       return `${nas} просит повторить позже${detail}`;
     case 'unsayable':
       return `${nas}: команду не передать${detail}`;
+    case 'disproved':
+      return `${nas} подтвердил, но это не так${detail}`;
     default:
       return `${nas}: ${outcome}${detail}`;
   }
@@ -87,6 +89,7 @@ export const enforcementRussian: Words = {
     nextLook: 'Следующая проверка',
     tries: (count) => `попыток: ${count}`,
     gone: 'NAS ответил, что не знает этой сессии.',
+    disproved: (times, at) => `NAS подтвердил то, чего не сделал: ${times} ×, замечено ${at}.`,
     parkedRate: (rate) => `отказано: ${rate}`,
     commands: 'Команды',
     noCommands: 'Ни одной не отправлялось.',
@@ -142,6 +145,7 @@ export const enforcementRussian: Words = {
     unreachable: 'нет ответа',
     later: 'позже',
     unsayable: 'не передать',
+    disproved: 'подтверждено, но не так',
   },
   commandNames,
   command,

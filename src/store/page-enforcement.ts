@@ -129,11 +129,14 @@ export interface PlaceRow {
   /** When the NAS said that it does not know the session. */
   gone_at: Date | null;
   last_error: string | null;
+  /** How often in a row the NAS had confirmed what was not so, and when that was seen last. */
+  disproved: number;
+  disproved_at: Date | null;
   created_at: Date;
 }
 
 const PLACE = `e.id, e.kind, e.nas_name, e.subscriber_id, s.login, x.acct_session_id, e.desired, e.applied, e.evidence, e.applied_at, e.attempted,
-  e.attempted_at, e.state, e.attempts, e.due_at, e.parked, e.gone_at, e.last_error, e.created_at`;
+  e.attempted_at, e.state, e.attempts, e.due_at, e.parked, e.gone_at, e.last_error, e.disproved, e.disproved_at, e.created_at`;
 const PLACE_JOINS = 'JOIN subscriber s ON s.id = e.subscriber_id LEFT JOIN session x ON x.id = e.session_id';
 
 /** The places of a subscriber, the newest first. */

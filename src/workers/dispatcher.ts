@@ -269,6 +269,7 @@ export class Dispatcher {
     const { rates, isOwnPool, fuse, totalSubscribers } = this.#deps;
     const shared = { rates: rates(), isOwnPool, nowMs: this.#databaseNowMs() };
     const result = await runRound(rows, {
+      instance: this.#deps.instance,
       owner: this.#keeper.owner,
       laneOf: (nasName) => this.#keeper.laneOf(nasName),
       fuse: fuse(),
@@ -288,6 +289,13 @@ export class Dispatcher {
         'alarm of the fuse: too many subscribers are blocked, redirected or slowed at once; it waits for "sluice hold release"',
       );
     this.#queue.noteIds(result.missed, false);
+    for (const { nasName, run, session, disproved } of result.disproved) {
+      this.measures.noteDisproof(nasName, 'still-there');
+      log.warn(
+        { nas: nasName, subscriber: run.subscriberId, session: session?.acctSessionId, times: disproved + 1 },
+        'a NAS acknowledged the end of a session that is still there: it is told again',
+      );
+    }
     for (const { row, urgency } of result.waiting) this.lanes.get(row.nasName)?.wait(row.id, urgency);
     this.#begin(result.begun);
     const left = result.ended.filter((row) => row.kind === 'provisioned');

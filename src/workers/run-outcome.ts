@@ -12,6 +12,7 @@ import { storableText } from '../store/command-history.js';
 import { pauseAfterMs } from './back-off.js';
 import type { CommandedNas } from './commanded-nas.js';
 import { goneDueAtMs, type Intent, unchanged } from './enforcement-look.js';
+import { lookAgainAtMs } from './still-there.js';
 
 /** A farewell is a courtesy: a NAS that stays silent for so many tries is spared the rest. */
 const MAX_FAREWELLS = 5;
@@ -74,7 +75,7 @@ export function outcomeOfRun(begun: BegunRun, ended: RunResults, nowMs: number, 
     goneAtMs: null,
     lastOutcome: last?.outcome.outcome ?? row.lastOutcome,
   };
-  if (isWhole) return whenApplied(begun, base);
+  if (isWhole) return whenApplied(begun, base, nowMs);
   if (last === undefined) return whenNothingSaid(begun, base, ended, nowMs, random);
   return whenNot(begun, base, last, nowMs, random);
 }
@@ -93,7 +94,7 @@ function whenNothingSaid(
   return { write, lesson: 'none', lookAgain: false, isGone: false };
 }
 
-function whenApplied({ row, plan, intent }: BegunRun, base: EnforcementWrite): RunOutcome {
+function whenApplied({ row, nas, plan, intent }: BegunRun, base: EnforcementWrite, nowMs: number): RunOutcome {
   const outcome = { lesson: 'answered', isGone: false } as const;
   const { desired } = intent;
   const isOver =
@@ -106,7 +107,7 @@ function whenApplied({ row, plan, intent }: BegunRun, base: EnforcementWrite): R
     state: !isThere ? 'pending' : intent.parked === null ? 'converged' : 'parked',
     attempts: 0,
     fusePassed: !isThere || intent.parked !== null,
-    dueAtMs: desired.recheckAtMs,
+    dueAtMs: lookAgainAtMs(row, base.known, desired.recheckAtMs, nas.interimSeconds, nowMs),
     lastError: intent.parked === null ? null : row.lastError,
   };
   return { ...outcome, write, lookAgain: !isThere };
