@@ -13,6 +13,7 @@ import { listingManner } from '../nas/listed-entries.js';
 import { HostKeyStore } from '../nas/host-keys.js';
 import { systemNasClock } from '../nas/nas-clock.js';
 import { execTransportOf, sshTransportOf, type TransportSurroundings } from '../nas/nas-transports.js';
+import { readBackManner } from '../nas/read-back.js';
 import { ProfileDriver } from '../nas/profile-driver.js';
 import type { CompiledProfile } from '../nas/profile.js';
 import { canList, wordsOf } from '../nas/profile-words.js';
@@ -272,6 +273,7 @@ export class EnforcementSide {
       },
       systemNasClock,
       listingManner(profile.profile.listing),
+      readBackManner(profile.profile),
     );
   }
 

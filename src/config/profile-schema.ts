@@ -168,7 +168,7 @@ const coa = z
     event_timestamp: onOff(true, 'Say in Event-Timestamp when a command was made, against replays (RFC 5176 §3.3).'),
     read_back_percent: wholeNumber(
       { min: 0, max: 100, default: 0 },
-      'Of how many acknowledged commands the effect is looked for in the next accounting packet: for boxes that acknowledge what they did not do.',
+      'Of how many acknowledged commands the NAS is asked by user_info whether it did them: for boxes that acknowledge what they did not do. Needs [read_back].',
     ),
     gone_is_certain: onOff(
       false,
@@ -239,6 +239,26 @@ const listing = z
   })
   .prefault({})
   .describe('How the output of users_from_nas is read.');
+
+const readBack = z
+  .strictObject({
+    there: pattern().describe(
+      'What user_info prints of a session that is there: a regular expression over all of its output, ^ and $ at each line, with named groups for what ' +
+        'it shows: blocked, redirect, own_disabled (set when the group matches anything), down and up (a number; 0 is unlimited).',
+    ),
+    gone: pattern().describe(
+      'What it prints of one that is not there. Output that neither of the two matches proves nothing.',
+    ),
+    rate_unit_bps: wholeNumber({ min: 1, max: 1_000_000_000, default: 1 }, 'In what down and up are shown, bit/s.'),
+    after_ms: wholeNumber(
+      { min: 0, max: 10_000, default: 1_000 },
+      'How long the NAS may take to do what it acknowledged.',
+    ),
+  })
+  .optional()
+  .describe(
+    'How the output of user_info is read when it is looked whether a CoA or Disconnect was done (coa.read_back_percent).',
+  );
 
 /** One profile. */
 export const profileSchema = z.strictObject({
@@ -335,6 +355,7 @@ export const profileSchema = z.strictObject({
   ssh,
   exec,
   listing,
+  read_back: readBack,
   command: z
     .strictObject(commands)
     .prefault({})

@@ -118,7 +118,7 @@ function distinct(states: readonly ServiceState[]): readonly ServiceState[] {
 export type CommandEnd =
   | { readonly outcome: 'applied'; readonly evidence: Evidence }
   | { readonly outcome: 'unreachable'; readonly reached: 'never' | 'maybe' }
-  | { readonly outcome: 'session-gone' | 'refused' | 'later' | 'unsayable' };
+  | { readonly outcome: 'session-gone' | 'refused' | 'later' | 'unsayable' | 'disproved' };
 
 /**
  * Whether it is proven that a command changed nothing: it never left us. A refusal proves nothing, since a command may have several steps.

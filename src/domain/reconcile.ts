@@ -274,7 +274,8 @@ function isServed({ blocked, redirect, ownDisabled }: PresentService): boolean {
   return !blocked && !redirect && !ownDisabled;
 }
 
-function policyDifferences(policy: ListedPolicy, desired: PresentService): string[] {
+/** What an entry has otherwise than desired, each in a few words. */
+export function policyDifferences(policy: ListedPolicy, desired: PresentService): string[] {
   const flag = (name: string, has: boolean | undefined, wants: boolean): string[] =>
     has === undefined || has === wants ? [] : [`${wants ? 'not ' : ''}${name}`];
   const rate = (name: string, has: number | null | undefined, wants: number | null): string[] =>

@@ -328,6 +328,9 @@ export class Dispatcher {
             session: one.row.session,
             commands: one.plan.commands,
             desired: one.plan.aim,
+            // Of a rate that was refused nobody knows what the NAS shows instead.
+            generation: one.intent.parked === null ? one.generation : undefined,
+            isSuspect: one.row.disproved > 0,
           },
         })),
       );
@@ -337,6 +340,14 @@ export class Dispatcher {
     const outcome = outcomeOfRun(begun, results, this.#databaseNowMs(), this.#random());
     if (results !== 'unknown') for (const one of results) this.measures.noteOutcome(one.driver, one.outcome.outcome);
     const last = results === 'unknown' ? undefined : results.at(-1);
+    if (last?.outcome.outcome === 'disproved') {
+      const { row } = begun;
+      this.measures.noteDisproof(row.nasName, 'read-back');
+      this.#deps.log.error(
+        { nas: row.nasName, subscriber: row.run.subscriberId, command: last.command.name, found: last.outcome.text },
+        'a NAS did not do what it had acknowledged: it is told again',
+      );
+    }
     this.#results.add({ begun, results, outcome, plannedAtMs });
     lane?.learn(outcome.lesson, last?.outcome.text ?? '');
   }

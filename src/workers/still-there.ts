@@ -18,8 +18,8 @@ const LOOKS_PER_INTERVAL = 4;
 const SHORTEST_LOOK_MS = 10_000;
 const LONGEST_LOOK_MS = 60_000;
 
-/** Words of a NAS. What accounting or a listing says is more than a word. */
-const WORDS: ReadonlySet<Evidence> = new Set<Evidence>(['ack', 'output', 'exit-code']);
+/** Words of a NAS, what it showed when it was asked included. What accounting says is more than a word. */
+const WORDS: ReadonlySet<Evidence> = new Set<Evidence>(['ack', 'output', 'exit-code', 'read-back']);
 
 /** In errors and history. */
 export const STILL_THERE = 'acknowledged, yet the session is still there';
