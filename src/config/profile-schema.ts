@@ -232,10 +232,19 @@ const listing = z
       .optional()
       .describe(
         'How one line of the list looks, as a regular expression with named groups: address, subscriber (the number in our mark), and where the list ' +
-          'has them blocked, redirect, own_disabled (set when the group matches anything), down and up (bit/s). Lines that do not match are ' +
-          'passed over. Absent: the form that docs/nas-commands.md describes.',
+          'has them added, blocked, redirect, own_disabled (set when the group matches anything), down and up (bit/s, or with k, M or G). Lines that do ' +
+          'not match are passed over. Absent: the form that docs/nas-commands.md describes.',
       ),
+    merge: onOff(
+      false,
+      'Several lines may tell of one entry, each a part: a flag, the rate, or by added that it is there itself. What none of them says is not so. Needs entry.',
+    ),
     only_served: onOff(false, 'Whoever may not use the service is not in the list at all.'),
+  })
+  .refine(({ merge, entry }) => !merge || entry !== undefined, {
+    path: ['merge'],
+    message: 'is for lists that entry reads, and there is none',
+    params: { remedy: 'write listing.entry, or remove this key' },
   })
   .prefault({})
   .describe('How the output of users_from_nas is read.');

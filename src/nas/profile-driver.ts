@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ReadingCommandName } from '../domain/service-state.js';
 import { outcomeText } from './console-text.js';
-import { listedEntries, type ListingManner } from './listed-entries.js';
+import { listedEntries, mergedEntries, type ListingManner } from './listed-entries.js';
 import type { ListedEntry } from './driver.js';
 import type { CommandOutcome, CommandResult, DriverName, EnforcementRun, NasDriver, RunResult } from './driver.js';
 import type { NasClock } from './nas-clock.js';
@@ -152,7 +152,7 @@ export class ProfileDriver implements NasDriver {
       entries.push(...listedEntries(pieces.slice(from, from + listSlice).join('\n'), this.#listing));
       await nextTurn();
     }
-    return { ok: true, entries };
+    return { ok: true, entries: this.#listing === undefined ? entries : mergedEntries(entries, this.#listing) };
   }
 
   async #resultOf({ run, results }: Cursor): Promise<RunResult> {

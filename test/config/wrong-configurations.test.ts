@@ -387,6 +387,11 @@ const cases: readonly [what: string, files: Files, ...expected: Expected[]][] = 
     [S, 2, 'log.level', /one of the values|is a number/, /"info"/],
     [S, 4, 'server.instance', /not a name/, /letter/],
   ],
+  [
+    'lines that are to be put together, and nobody says how one is read',
+    own(profile('[listing]\nmerge = true\n')),
+    [P, 6, 'listing.merge', /there is none/, /write listing\.entry/],
+  ],
   // Reading back.
   [
     'reading back where nobody says how one subscriber is read',
