@@ -56,6 +56,14 @@ const text = {
   noPlacesYet: 'There are none.',
   unsettled: 'Not as desired',
   allSettled: 'Everything is as desired.',
+  compared: 'Compared',
+  comparedBy: (at: string, by: string) => `${at} by ${by}`,
+  comparedAtNight: (at: string) => `${at}, by itself`,
+  comparedDry: 'only tried',
+  listedOf: (listed: string, wanted: string) => `${listed} listed, ${wanted} wanted`,
+  nothingDiffers: 'nothing differs',
+  mended: (count: string) => `${count} mended`,
+  beyondLimit: (count: string) => `${count} beyond the limit`,
   waiting: 'Waiting',
   inFlight: 'Under way',
 };
@@ -82,6 +90,16 @@ const breakerNames: Readonly<Record<string, string>> = {
   closed: 'answers',
   open: 'silent',
   'half-open': 'being probed',
+};
+
+/** What a comparison of a NAS with the database finds. */
+const findingNames: Readonly<Record<string, string>> = {
+  missing: 'missing',
+  'wrong-policy': 'wrong policy',
+  moved: 'moved',
+  'duplicate-address': 'duplicate address',
+  'left-over': 'left over',
+  unknown: 'unknown',
 };
 
 const evidenceNames: Readonly<Record<string, string>> = {
@@ -165,6 +183,7 @@ export const enforcementEnglish = {
   stateNames,
   stateNotes,
   breakerNames,
+  findingNames,
   evidenceNames,
   outcomeNames,
   commandNames,
