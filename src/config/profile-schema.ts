@@ -133,10 +133,13 @@ const enforcement = z
     place: z
       .enum(['session', 'provisioned'])
       .describe('session: a RADIUS session is commanded. provisioned: entries that we put there and take away.'),
-    disconnect_on_stop: onOff(
-      false,
-      'Send user_disconnect when an Accounting-Stop arrives, to be sure that the session is gone.',
-    ),
+    disconnect_on_stop: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether user_disconnect follows the end of a session: at a session place an Accounting-Stop, to be sure that it is gone; at an entry whatever ended the last ' +
+          'session, so that nobody is let in by it any more. Absent: at entries it does, at sessions it does not.',
+      ),
   })
   .optional()
   .describe('How the network follows the database. Absent: this kind of NAS is never commanded.');
