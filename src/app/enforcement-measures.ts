@@ -41,6 +41,12 @@ export function enforcementMeasures(enforcement: () => EnforcementSide | undefin
       'outcome',
     ]),
     counter(
+      'enforcement_disproved_total',
+      'Places that were not what their NAS had confirmed: still-there, a session lived on; read-back, it was read otherwise',
+      () => disproofs(enforcement()),
+      ['nas', 'how'],
+    ),
+    counter(
       'change_to_command_total',
       'Changes that became commands at once',
       () => dispatcher()?.measures.delays.count ?? 0,
@@ -72,6 +78,11 @@ function* waiting(enforcement: EnforcementSide | undefined): Generator<Labelled>
 function* commands(enforcement: EnforcementSide | undefined): Generator<Labelled> {
   for (const { driver, outcome, count } of enforcement?.dispatcher.measures.outcomes ?? [])
     yield { labels: { driver, outcome }, value: count };
+}
+
+function* disproofs(enforcement: EnforcementSide | undefined): Generator<Labelled> {
+  for (const { nas, how, count } of enforcement?.dispatcher.measures.disproofs ?? [])
+    yield { labels: { nas, how }, value: count };
 }
 
 function* delays(enforcement: EnforcementSide | undefined): Generator<Labelled> {

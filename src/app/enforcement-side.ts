@@ -13,6 +13,7 @@ import { listingManner } from '../nas/listed-entries.js';
 import { HostKeyStore } from '../nas/host-keys.js';
 import { systemNasClock } from '../nas/nas-clock.js';
 import { execTransportOf, sshTransportOf, type TransportSurroundings } from '../nas/nas-transports.js';
+import { readBackManner } from '../nas/read-back.js';
 import { ProfileDriver } from '../nas/profile-driver.js';
 import type { CompiledProfile } from '../nas/profile.js';
 import { canList, wordsOf } from '../nas/profile-words.js';
@@ -205,7 +206,7 @@ export class EnforcementSide {
           profile: nas.profile,
           place: enforcement?.place ?? null,
           mode: nas.mode,
-          disconnectOnStop: nas.disconnectOnStop ?? enforcement?.disconnectOnStop ?? false,
+          disconnectOnStop: followsStops(nas, enforcement),
         };
       }),
     );
@@ -249,7 +250,7 @@ export class EnforcementSide {
       name: entry.name,
       place: place!,
       answers,
-      words,
+      words: { ...words, ends: followsStops(entry, profile.profile.enforcement) },
       needsAddress,
       goneIsCertain: profile.profile.coa.goneIsCertain,
       interimSeconds: entry.interimSeconds,
@@ -272,6 +273,7 @@ export class EnforcementSide {
       },
       systemNasClock,
       listingManner(profile.profile.listing),
+      readBackManner(profile.profile),
     );
   }
 
@@ -284,6 +286,11 @@ export class EnforcementSide {
 
 function optional<Key extends string, Value>(key: Key, value: Value | undefined): { readonly [K in Key]?: Value } {
   return value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]: Value });
+}
+
+/** Whether the end of a session is followed by `user_disconnect`: what the NAS says, else its profile, else at entries alone. */
+function followsStops(nas: NasEntry, enforcement: CompiledProfile['profile']['enforcement']): boolean {
+  return nas.disconnectOnStop ?? enforcement?.disconnectOnStop ?? enforcement?.place === 'provisioned';
 }
 
 function nightlyTime({ config }: Policy): NightlyTime | undefined {

@@ -91,6 +91,12 @@ export function placeLines(
     ['last error', place.last_error],
     ['tries', place.attempts > 1 ? String(place.attempts) : null],
     ['looked at again', place.due_at === null ? null : showTime(place.due_at, zone)],
+    [
+      'disproved',
+      place.disproved === 0 || place.disproved_at === null
+        ? null
+        : words.disproved(String(place.disproved), showTime(place.disproved_at, zone)),
+    ],
     ['gone', place.gone_at === null ? null : `${words.gone} ${showTime(place.gone_at, zone)}`],
   ];
   return {

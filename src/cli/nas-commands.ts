@@ -1,5 +1,5 @@
 /**
- * `nas list|show|test|trust|resync|adopt`: the devices that are commanded.
+ * `nas list|show|test|trust|resync|adopt|forget`: the devices that are commanded.
  *
  * Enters: names of NASes. Leaves: what is configured and how far each has come; whether one can be reached; a host key that is trusted.
  * Invariant: `test` reads and changes nothing on the NAS; `trust` sends nothing secret to it and stores only what somebody agreed to.
@@ -54,6 +54,14 @@ export function registerNasCommands(program: Command, context: CommandContext): 
     .action(async (name: string, addresses: string[], options: { all?: boolean }) => {
       const { adoptNasEntries } = await import('./nas-adopt.js');
       await adoptNasEntries(context, await entryNamed(context, name), addresses, options);
+    });
+  nas
+    .command('forget <name>')
+    .description('forget what is known of a NAS that is in no configuration any more')
+    .option('--yes', 'do so; without it only what would be lost is told')
+    .action(async (name: string, options: { yes?: boolean }) => {
+      const { forgetNamedNas } = await import('./nas-forget.js');
+      await forgetNamedNas(context, name, options);
     });
 }
 

@@ -10,10 +10,10 @@ import { driverOf } from '../nas/profile-driver.js';
 import type { CompiledCommand } from '../nas/step.js';
 import { commandsOfNas } from '../store/command-history.js';
 import type { CommandRow } from '../store/command-history.js';
-import { commanderOf, countsByNas, troublesOf } from '../store/nas-progress.js';
+import { commanderOf, countsByNas, disproofsOf, troublesOf } from '../store/nas-progress.js';
 import { lastRun, type ReconcileRunRow } from '../store/reconcile-rows.js';
 import type { CommandContext } from './command-context.js';
-import { showDuration, showTime } from './display.js';
+import { count, showDuration, showTime } from './display.js';
 import type { NamedNas } from './named-nas.js';
 import { printable } from './printable.js';
 
@@ -30,6 +30,7 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     await troublesOf(pool, entry.name, shownTroubles),
     await commandsOfNas(pool, entry.name, shownCommands),
   ];
+  const disproofs = await disproofsOf(pool, entry.name);
   const compared = await lastRun(pool, entry.name);
   const target = sshTargetOf(entry);
   const hostKey = target === undefined ? undefined : await knownHostKey(entry, new HostKeyStore(context.dataDir));
@@ -51,6 +52,7 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
       enforcements: counts,
       commander: commander ?? null,
       troubles,
+      disproved: disproofs,
       commands: Object.fromEntries(ways),
       last_commands: commands,
       last_reconcile: compared ?? null,
@@ -91,7 +93,10 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     ...(compared === undefined
       ? []
       : [['compared', `${showTime(compared.at, zone)} by ${compared.by}: ${comparedText(compared)}`] as const]),
-    ...troubles.map(({ error, count }) => ['trouble', `${String(count)} × ${error}`] as const),
+    ...(disproofs === 0
+      ? []
+      : [['disproved', `${count(disproofs, 'place')} where it had confirmed what was not so`] as const]),
+    ...troubles.map(({ error, count: places }) => ['trouble', `${String(places)} × ${error}`] as const),
   ];
   await context.print(lines.map(([key, value]) => `${`${key}:`.padEnd(15)}${printable(value)}`).join('\n'));
   await context.print(`\ncommands:\n${ways.map(([name, way]) => `  ${name.padEnd(22)}${printable(way)}`).join('\n')}`);

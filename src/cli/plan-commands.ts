@@ -17,6 +17,9 @@ import { showTime } from './display.js';
 import { parseInstant } from './instant.js';
 import { unknownName } from './unknown-name.js';
 
+/** What the database takes for a number of days: a hundred years. */
+const LONGEST_DAYS = 36_500;
+
 /** Keys of `plan set`; the options of `plan add` have the same names with hyphens. */
 const planKeys = [
   'down',
@@ -24,6 +27,8 @@ const planKeys = [
   'pool',
   'session_limit',
   'session_limit_action',
+  'own_block_max_days',
+  'own_block_pause_days',
   'active',
   'valid_from',
   'valid_until',
@@ -41,6 +46,8 @@ export function registerPlanCommands(program: Command, context: CommandContext):
     .option('--pool <pool>', 'pool of its dynamic addresses')
     .option('--session-limit <number>', 'sessions at once, 1 to 64; default 1')
     .option('--session-limit-action <action>', 'what one too many does: reject, or replace the oldest; default reject')
+    .option('--own-block-max-days <days>', 'a voluntary block ends by itself after so many days; default never')
+    .option('--own-block-pause-days <days>', 'days between two voluntary blocks; default none')
     .option('--valid-from <time>', 'serves from this instant')
     .option('--valid-until <time>', 'serves until this instant')
     .action(async (name: string, options: Record<string, string | undefined>) => {
@@ -73,6 +80,8 @@ async function planValues(context: CommandContext, given: ReadonlyMap<PlanKey, s
     else if (key === 'active') values.active = parseFlag(key, text);
     else if (key === 'session_limit') values.session_limit = parseWholeNumber(key, text, 1, 64);
     else if (key === 'session_limit_action') values.session_limit_action = parseAction(text);
+    else if (key === 'own_block_max_days' || key === 'own_block_pause_days')
+      values[key] = text === '' ? null : parseWholeNumber(key, text, 0, LONGEST_DAYS);
     else if (key === 'pool') values.pool_id = text === '' ? null : await poolId(context, text);
     else values[key] = text === '' ? null : parseInstant(text, await context.timeZone(), context.io.nowMs());
   }
@@ -128,6 +137,7 @@ async function showPlan(context: CommandContext, name: string): Promise<void> {
         ['up', rate(plan.rate_up_bps)],
         ['pool', plan.pool],
         ['session limit', `${String(plan.session_limit)}, then ${plan.session_limit_action}`],
+        ['voluntary block', ownBlock(plan)],
         ['accounts', plan.accounts],
         ['created', showTime(plan.created_at, zone)],
       ],
@@ -138,6 +148,14 @@ async function showPlan(context: CommandContext, name: string): Promise<void> {
 
 function rate(bps: number | null): string {
   return bps === null ? 'unlimited' : formatRate(bps);
+}
+
+function ownBlock({ own_block_max_days: most, own_block_pause_days: pause }: PlanRow): string | null {
+  const parts = [
+    ...(most === null || most === 0 ? [] : [`at most ${String(most)} days`]),
+    ...(pause === null || pause === 0 ? [] : [`${String(pause)} days between two`]),
+  ];
+  return parts.length === 0 ? null : parts.join(', ');
 }
 
 function validity(plan: PlanRow, zone: string): string {

@@ -4,6 +4,7 @@
  * Enters: a login. Leaves: what is known about one subscriber, for people or as JSON.
  * Invariant: the password is never shown, only the form it is stored in.
  */
+import { ownBlockAllowedFromMs, ownBlockEndsAtMs } from '../domain/own-block.js';
 import { policyState } from '../domain/subscriber.js';
 import type { PolicyState } from '../domain/subscriber.js';
 import { addressesOf } from '../store/address-queries.js';
@@ -78,7 +79,7 @@ async function present(context: CommandContext, row: SubscriberRow): Promise<voi
     drawFields(
       [
         ...personFields(row, zone),
-        ...networkFields(row, state, assignments, poolAddresses),
+        ...networkFields(row, state, assignments, poolAddresses, zone),
         ...usageFields(sessions, period, zone),
       ],
       context.columns,
@@ -116,17 +117,33 @@ export function flagTexts(row: SubscriberRow): string[] {
   ].filter((text) => text !== '');
 }
 
+/** What the limits of voluntary blocks come to; null: nothing to tell. */
+function ownBlockText(row: SubscriberRow, zone: string): string | null {
+  const block = {
+    isOn: row.own_disabled,
+    sinceMs: row.own_disabled_since?.getTime() ?? null,
+    endedAtMs: row.own_disabled_ended_at?.getTime() ?? null,
+  };
+  const limits = { maxDays: row.own_block_max_days, pauseDays: row.own_block_pause_days };
+  const endsAtMs = ownBlockEndsAtMs(block, limits);
+  if (endsAtMs !== null) return `ends by itself at ${showTime(new Date(endsAtMs), zone)}`;
+  const fromMs = ownBlockAllowedFromMs(block, limits);
+  return fromMs === null ? null : `the next one from ${showTime(new Date(fromMs), zone)} on`;
+}
+
 function networkFields(
   row: SubscriberRow,
   state: PolicyState,
   assignments: readonly AssignmentRow[],
   poolAddresses: readonly PoolAddressRow[],
+  zone: string,
 ): Field[] {
   const held = new Set(assignments.map((assignment) => assignment.address));
   const others = poolAddresses.filter((address) => !held.has(address.address));
   return [
     ['state', state],
     ['flags', flagTexts(row).join('; ')],
+    ['voluntary block', ownBlockText(row, zone)],
     ['online', row.logged ? 'yes' : 'no'],
     ['plan', row.plan],
     ['password', row.password_form ?? 'none'],

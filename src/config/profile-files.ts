@@ -69,7 +69,39 @@ async function readProfile(context: LoadContext, name: string, file: string): Pr
     context.problems.push(...result.problems);
     return undefined;
   }
+  checkReadBack(context, file, result.value, opened.document);
   return profileOf(context, name, file, result.value, opened.document);
+}
+
+/** Nobody is to believe that a NAS is tried which cannot be read. */
+function checkReadBack(context: LoadContext, file: string, read: ProfileFile, document: TomlDocument): void {
+  if (read.coa.read_back_percent === 0) return;
+  const wrong = (problem: string, remedy: string): number =>
+    context.problems.push({
+      file,
+      line: document.lineOf(['coa', 'read_back_percent']),
+      key: 'coa.read_back_percent',
+      problem,
+      remedy,
+    });
+  const steps = read.command.user_info?.steps ?? [];
+  const isReadable = steps.some((step) => step.send === 'exec' || (step.send === 'ssh' && step.into === undefined));
+  if (!isReadable)
+    wrong(
+      'cannot be done: the profile does not say how one subscriber is read from the NAS',
+      'write [command.user_info] with steps of ssh or exec, or remove this key',
+    );
+  else if (read.read_back === undefined)
+    wrong(
+      'cannot be done: the profile does not say what user_info prints',
+      'write [read_back] with there and gone, or remove this key',
+    );
+  else if (!Object.values(read.command).some((one) => [...(one?.steps ?? []), ...(one?.fallback ?? [])].some(isCoa)))
+    wrong('is for commands by CoA, and the profile sends none', 'remove this key');
+}
+
+function isCoa({ send }: { readonly send: string }): boolean {
+  return send === 'coa' || send === 'disconnect';
 }
 
 function profileOf(

@@ -133,10 +133,13 @@ const enforcement = z
     place: z
       .enum(['session', 'provisioned'])
       .describe('session: a RADIUS session is commanded. provisioned: entries that we put there and take away.'),
-    disconnect_on_stop: onOff(
-      false,
-      'Send user_disconnect when an Accounting-Stop arrives, to be sure that the session is gone.',
-    ),
+    disconnect_on_stop: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether user_disconnect follows the end of a session: at a session place an Accounting-Stop, to be sure that it is gone; at an entry whatever ended the last ' +
+          'session, so that nobody is let in by it any more. Absent: at entries it does, at sessions it does not.',
+      ),
   })
   .optional()
   .describe('How the network follows the database. Absent: this kind of NAS is never commanded.');
@@ -168,7 +171,7 @@ const coa = z
     event_timestamp: onOff(true, 'Say in Event-Timestamp when a command was made, against replays (RFC 5176 §3.3).'),
     read_back_percent: wholeNumber(
       { min: 0, max: 100, default: 0 },
-      'Of how many acknowledged commands the effect is looked for in the next accounting packet: for boxes that acknowledge what they did not do.',
+      'Of how many acknowledged commands the NAS is asked by user_info whether it did them: for boxes that acknowledge what they did not do. Needs [read_back].',
     ),
     gone_is_certain: onOff(
       false,
@@ -232,13 +235,42 @@ const listing = z
       .optional()
       .describe(
         'How one line of the list looks, as a regular expression with named groups: address, subscriber (the number in our mark), and where the list ' +
-          'has them blocked, redirect, own_disabled (set when the group matches anything), down and up (bit/s). Lines that do not match are ' +
-          'passed over. Absent: the form that docs/nas-commands.md describes.',
+          'has them added, blocked, redirect, own_disabled (set when the group matches anything), down and up (bit/s, or with k, M or G). Lines that do ' +
+          'not match are passed over. Absent: the form that docs/nas-commands.md describes.',
       ),
+    merge: onOff(
+      false,
+      'Several lines may tell of one entry, each a part: a flag, the rate, or by added that it is there itself. What none of them says is not so. Needs entry.',
+    ),
     only_served: onOff(false, 'Whoever may not use the service is not in the list at all.'),
+  })
+  .refine(({ merge, entry }) => !merge || entry !== undefined, {
+    path: ['merge'],
+    message: 'is for lists that entry reads, and there is none',
+    params: { remedy: 'write listing.entry, or remove this key' },
   })
   .prefault({})
   .describe('How the output of users_from_nas is read.');
+
+const readBack = z
+  .strictObject({
+    there: pattern().describe(
+      'What user_info prints of a session that is there: a regular expression over all of its output, ^ and $ at each line, with named groups for what ' +
+        'it shows: blocked, redirect, own_disabled (set when the group matches anything), down and up (a number; 0 is unlimited).',
+    ),
+    gone: pattern().describe(
+      'What it prints of one that is not there. Output that neither of the two matches proves nothing.',
+    ),
+    rate_unit_bps: wholeNumber({ min: 1, max: 1_000_000_000, default: 1 }, 'In what down and up are shown, bit/s.'),
+    after_ms: wholeNumber(
+      { min: 0, max: 10_000, default: 1_000 },
+      'How long the NAS may take to do what it acknowledged.',
+    ),
+  })
+  .optional()
+  .describe(
+    'How the output of user_info is read when it is looked whether a CoA or Disconnect was done (coa.read_back_percent).',
+  );
 
 /** One profile. */
 export const profileSchema = z.strictObject({
@@ -335,6 +367,7 @@ export const profileSchema = z.strictObject({
   ssh,
   exec,
   listing,
+  read_back: readBack,
   command: z
     .strictObject(commands)
     .prefault({})

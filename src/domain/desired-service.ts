@@ -56,6 +56,8 @@ export interface PlaceSession {
 export interface PlaceWords {
   readonly rate: boolean;
   readonly services: boolean;
+  /** Whether an entry is told of the end of a session (`user_disconnect`); absent: it is. A disconnect that somebody asks for always is. */
+  readonly ends?: boolean | undefined;
 }
 
 /** Where on the network. A place of kind `session` has one. */
@@ -159,7 +161,11 @@ export function desiredService(
     because: gone ?? (state === 'active' || state === 'deleted' ? { kind: 'served' } : { kind: 'limited', by: state }),
     disconnectAsked,
     data: sayable,
-    planOptions: { data: sayable, isDeleted: gone?.kind === 'deleted', says: sayingOf(place) },
+    planOptions: {
+      data: sayable,
+      isDeleted: gone?.kind === 'deleted',
+      says: { ...sayingOf(place), ends: disconnectAsked || place.words?.ends !== false },
+    },
   };
 }
 

@@ -72,6 +72,13 @@ export function forgotten(known: KnownService): KnownService {
   return { applied: null, attempted: distinct(mayHold(known).filter((state) => state.present)) };
 }
 
+/** After evidence turned out to be false: what it said may hold or not, like everything that was tried. */
+export function disproved({ applied, attempted }: KnownService): KnownService {
+  return applied === null
+    ? { applied, attempted }
+    : { applied: null, attempted: distinct([...attempted, applied.state]) };
+}
+
 /**
  * What is to be committed before commands are sent that aim at a state: it may hold from now on.
  *
@@ -111,7 +118,7 @@ function distinct(states: readonly ServiceState[]): readonly ServiceState[] {
 export type CommandEnd =
   | { readonly outcome: 'applied'; readonly evidence: Evidence }
   | { readonly outcome: 'unreachable'; readonly reached: 'never' | 'maybe' }
-  | { readonly outcome: 'session-gone' | 'refused' | 'later' | 'unsayable' };
+  | { readonly outcome: 'session-gone' | 'refused' | 'later' | 'unsayable' | 'disproved' };
 
 /**
  * Whether it is proven that a command changed nothing: it never left us. A refusal proves nothing, since a command may have several steps.

@@ -33,7 +33,12 @@ import {
 export const MAX_OTHER_KEYS = 8;
 
 /** Of which dimensions the profile has commands at a place. */
-export type Saying = Readonly<Record<'blocked' | 'ownDisabled' | 'redirect' | 'rate' | 'services', boolean>>;
+export interface Saying extends Readonly<
+  Record<'blocked' | 'ownDisabled' | 'redirect' | 'rate' | 'services', boolean>
+> {
+  /** Whether an entry is told that nobody is let in any more; absent: it is. */
+  readonly ends?: boolean;
+}
 
 const saysAll: Saying = { blocked: true, ownDisabled: true, redirect: true, rate: true, services: true };
 
@@ -204,7 +209,7 @@ function differences(desired: PresentService, possible: readonly PresentService[
     blocked: flag('blocked'),
     ownDisabled: flag('ownDisabled'),
     redirect: flag('redirect'),
-    authorised: flag('authorised'),
+    authorised: toldOf(flag('authorised'), says),
     rate: says.rate && possible.some((state) => !sameRate(state.rate, desired.rate)) ? desired.rate : undefined,
     servicesOn: desired.services.filter((one) => possible.some((state) => !state.services.includes(one))),
     servicesOff: servicesOf(possible).filter((one) => !desired.services.includes(one)),
@@ -213,18 +218,23 @@ function differences(desired: PresentService, possible: readonly PresentService[
 
 /** Everything, where nothing is known: also what is not to be, in so many words, where there are words for it. */
 function everything(desired: PresentService, possible: readonly PresentService[], says: Saying): Changes {
-  const { authorised, services } = desired;
+  const { services } = desired;
   const flag = (name: 'blocked' | 'ownDisabled' | 'redirect') =>
     says[name] || desired[name] || possible.some((state) => state[name]) ? desired[name] : undefined;
   return {
     blocked: flag('blocked'),
     ownDisabled: flag('ownDisabled'),
     redirect: flag('redirect'),
-    authorised,
+    authorised: toldOf(desired.authorised, says),
     rate: says.rate ? desired.rate : undefined,
     servicesOn: services,
     servicesOff: servicesOf(possible).filter((one) => !services.includes(one)),
   };
+}
+
+/** Letting in is always told; that nobody is let in any more only where it is wished for. */
+function toldOf(authorised: boolean | undefined, { ends }: Saying): boolean | undefined {
+  return authorised === false && ends === false ? undefined : authorised;
 }
 
 /** What a new entry has to be told: it serves nobody, and has no page, no limit and no service until told. */

@@ -8,6 +8,8 @@ import type { KnownService, PresentService, ServiceState } from './service-state
 
 /** What a listing says of the policy of an entry; what it does not say is not compared. */
 export interface ListedPolicy {
+  /** Whether the entry itself is there, where a NAS lists other things of a subscriber too. */
+  readonly added?: boolean;
   readonly blocked?: boolean;
   readonly redirect?: boolean;
   readonly ownDisabled?: boolean;
@@ -274,18 +276,28 @@ function isServed({ blocked, redirect, ownDisabled }: PresentService): boolean {
   return !blocked && !redirect && !ownDisabled;
 }
 
-function policyDifferences(policy: ListedPolicy, desired: PresentService): string[] {
+/** What an entry has otherwise than desired, each in a few words. */
+export function policyDifferences(policy: ListedPolicy, desired: PresentService): string[] {
   const flag = (name: string, has: boolean | undefined, wants: boolean): string[] =>
     has === undefined || has === wants ? [] : [`${wants ? 'not ' : ''}${name}`];
   const rate = (name: string, has: number | null | undefined, wants: number | null): string[] =>
-    has === undefined || has === wants ? [] : [`${name} ${bps(has)} instead of ${bps(wants)}`];
+    has === undefined || isSameRate(has, wants) ? [] : [`${name} ${bps(has)} instead of ${bps(wants)}`];
   return [
+    ...flag('added', policy.added, true),
     ...flag('blocked', policy.blocked, desired.blocked),
     ...flag('voluntarily blocked', policy.ownDisabled, desired.ownDisabled),
     ...flag('redirected', policy.redirect, desired.redirect),
     ...rate('down', policy.downBps, desired.rate.downBps),
     ...rate('up', policy.upBps, desired.rate.upBps),
   ];
+}
+
+/** What NASes round away: tc shows the first four digits of a rate. Nobody sells rates that are closer. */
+const ROUNDED_SHARE = 0.002;
+
+function isSameRate(has: number | null, wants: number | null): boolean {
+  if (has === null || wants === null) return has === wants;
+  return Math.abs(has - wants) <= Math.max(has, wants) * ROUNDED_SHARE;
 }
 
 function bps(rate: number | null): string {

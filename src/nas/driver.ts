@@ -35,6 +35,10 @@ export interface EnforcementRun {
   readonly commands: readonly PlannedCommand[];
   /** What holds when all of them are applied. */
   readonly desired: ServiceState;
+  /** Of the attempt; absent where nobody can say what the NAS should show, or nothing is enforced. */
+  readonly generation?: number | undefined;
+  /** Its NAS had confirmed of this place what was not so: it is read back where that can be done. */
+  readonly isSuspect?: boolean | undefined;
 }
 
 /** What is known after a command. Texts are short, redacted, and fit for logs and pages. */
@@ -48,6 +52,8 @@ export type CommandOutcome =
   | { readonly outcome: 'unreachable'; readonly reached: 'never' | 'maybe'; readonly text: string }
   /** It asks to be called again later. */
   | { readonly outcome: 'later'; readonly afterMs: number; readonly text: string }
+  /** It had been confirmed, and the NAS was read back otherwise. */
+  | { readonly outcome: 'disproved'; readonly text: string }
   /** Cannot be said to this NAS at all: a value that its dialect cannot carry, a template without its variable. */
   | { readonly outcome: 'unsayable'; readonly text: string };
 
@@ -61,6 +67,8 @@ export interface CommandResult {
   readonly answeredAtMs: number;
   readonly attempts: number;
   readonly outcome: CommandOutcome;
+  /** It is what reading back said about the command, after all results of its run. */
+  readonly isReadBack?: true;
 }
 
 export type DriverName = 'coa' | 'ssh' | 'exec';

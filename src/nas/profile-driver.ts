@@ -5,10 +5,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ReadingCommandName } from '../domain/service-state.js';
 import { outcomeText } from './console-text.js';
-import { listedEntries, type ListingManner } from './listed-entries.js';
+import { listedEntries, mergedEntries, type ListingManner } from './listed-entries.js';
 import type { ListedEntry } from './driver.js';
 import type { CommandOutcome, CommandResult, DriverName, EnforcementRun, NasDriver, RunResult } from './driver.js';
 import type { NasClock } from './nas-clock.js';
+import { ReadBack, type ReadBackManner } from './read-back.js';
 import type { CompiledCommands, CompiledStep, ReadAnswer, StepResult, StepTask, StepTransport } from './step.js';
 
 /** The ways to a NAS; one that is missing is not configured. */
@@ -57,9 +58,23 @@ export class ProfileDriver implements NasDriver {
   readonly #transports: Transports;
   readonly #clock: NasClock;
   readonly #listing: ListingManner | undefined;
+  readonly #readBack: ReadBack | undefined;
 
-  /** @param listing how what `users_from_nas` prints is read */
-  constructor(commands: CompiledCommands, transports: Transports, clock: NasClock, listing?: ListingManner) {
+  /**
+   * @param listing how what `users_from_nas` prints is read
+   * @param readBack how the NAS is asked whether it did what it acknowledged; undefined: it is believed
+   */
+  constructor(
+    commands: CompiledCommands,
+    transports: Transports,
+    clock: NasClock,
+    listing?: ListingManner,
+    readBack?: ReadBackManner,
+  ) {
+    this.#readBack =
+      readBack === undefined
+        ? undefined
+        : new ReadBack(readBack, (about) => this.read('user_info', about), readingDriver(commands), clock);
     this.#listing = listing;
     this.#commands = commands;
     this.#transports = transports;
@@ -99,10 +114,11 @@ export class ProfileDriver implements NasDriver {
       if (round.size === 0) break;
       await Promise.all([...round].map(([driver, entries]) => this.#exchange(driver, entries, isOwner)));
     }
-    return cursors.map(({ run, results }) => ({ enforcementId: run.enforcementId, results }));
+    return await Promise.all(cursors.map(async (cursor) => this.#resultOf(cursor)));
   }
 
   async stop(): Promise<void> {
+    this.#readBack?.stop();
     await Promise.all(Object.values(this.#transports).map((transport) => transport.stop()));
   }
 
@@ -136,7 +152,13 @@ export class ProfileDriver implements NasDriver {
       entries.push(...listedEntries(pieces.slice(from, from + listSlice).join('\n'), this.#listing));
       await nextTurn();
     }
-    return { ok: true, entries };
+    return { ok: true, entries: this.#listing === undefined ? entries : mergedEntries(entries, this.#listing) };
+  }
+
+  async #resultOf({ run, results }: Cursor): Promise<RunResult> {
+    const isWhole = results.length === run.commands.length;
+    const seen = isWhole ? await this.#readBack?.check(run, results) : undefined;
+    return { enforcementId: run.enforcementId, results: seen === undefined ? results : [...results, seen] };
   }
 
   /** The next steps of a run that go the same way, across its commands: a transport may put them into one packet. */
@@ -289,4 +311,9 @@ function mergedOutcome({ done, refusal, steps }: Cursor): CommandOutcome {
     return { outcome: 'applied', evidence, text };
   }
   return { ...last.outcome, text };
+}
+
+/** By what one subscriber is read. */
+function readingDriver(commands: CompiledCommands): DriverName {
+  return commands.get('user_info')?.steps.some(({ send }) => send === 'exec') === true ? 'exec' : 'ssh';
 }

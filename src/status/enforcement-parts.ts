@@ -239,6 +239,7 @@ function placeNotes(view: View, row: PlaceRow): Markup {
   ];
   return html`<p class="note">
     ${notes.filter(([, value]) => value !== null).map(([title, value]) => html`<span class="pair">${title}: ${value}</span> `)}
+    ${row.disproved === 0 || row.disproved_at === null ? '' : html`<span class="pair">${words.disproved(format.number(row.disproved), format.instant(row.disproved_at))}</span> `}
     ${row.gone_at === null ? '' : html`<span class="pair">${words.gone} ${timeOf(view, row.gone_at)}</span>`}
   </p>`;
 }

@@ -36,6 +36,7 @@ const text = {
   nextLook: 'Next look',
   tries: (count: string) => `${count} tries`,
   gone: 'The NAS said that it does not know the session.',
+  disproved: (times: string, at: string) => `The NAS had confirmed what was not so, ${times} ×, last seen ${at}.`,
   parkedRate: (rate: string) => `refused: ${rate}`,
   commands: 'Commands',
   noCommands: 'None was sent.',
@@ -55,6 +56,14 @@ const text = {
   noPlacesYet: 'There are none.',
   unsettled: 'Not as desired',
   allSettled: 'Everything is as desired.',
+  compared: 'Compared',
+  comparedBy: (at: string, by: string) => `${at} by ${by}`,
+  comparedAtNight: (at: string) => `${at}, by itself`,
+  comparedDry: 'only tried',
+  listedOf: (listed: string, wanted: string) => `${listed} listed, ${wanted} wanted`,
+  nothingDiffers: 'nothing differs',
+  mended: (count: string) => `${count} mended`,
+  beyondLimit: (count: string) => `${count} beyond the limit`,
   waiting: 'Waiting',
   inFlight: 'Under way',
 };
@@ -83,6 +92,16 @@ const breakerNames: Readonly<Record<string, string>> = {
   'half-open': 'being probed',
 };
 
+/** What a comparison of a NAS with the database finds. */
+const findingNames: Readonly<Record<string, string>> = {
+  missing: 'missing',
+  'wrong-policy': 'wrong policy',
+  moved: 'moved',
+  'duplicate-address': 'duplicate address',
+  'left-over': 'left over',
+  unknown: 'unknown',
+};
+
 const evidenceNames: Readonly<Record<string, string>> = {
   class: 'its Accept said so',
   ack: 'the NAS acknowledged',
@@ -100,6 +119,7 @@ const outcomeNames: Readonly<Record<string, string>> = {
   unreachable: 'no answer',
   later: 'later',
   unsayable: 'cannot be said',
+  disproved: 'confirmed, yet not so',
 };
 
 /** What is done, and what is wished. */
@@ -143,6 +163,8 @@ function answer(row: Pick<CommandRow, 'nas_name' | 'outcome' | 'detail'>, after:
       return `${nas} asks to be called again later${detail}`;
     case 'unsayable':
       return `cannot be said to ${nas}${detail}`;
+    case 'disproved':
+      return `${nas} had confirmed it, and it is not so${detail}`;
     default:
       return `${nas}: ${outcome}${detail}`;
   }
@@ -161,6 +183,7 @@ export const enforcementEnglish = {
   stateNames,
   stateNotes,
   breakerNames,
+  findingNames,
   evidenceNames,
   outcomeNames,
   commandNames,

@@ -19,6 +19,8 @@ export interface NasShown extends NasRow {
 
 /** A NAS that said nothing for this long is shown as silent, ms: three usual interim intervals. */
 const SILENT_AFTER_MS = 900_000;
+/** In reports: a server did it by itself, at night. */
+const BY_ITSELF = 'nightly';
 /** Owners write what people see twice a minute; one that missed four of those is told of, ms. */
 const OWNER_SILENT_AFTER_MS = 120_000;
 
@@ -39,6 +41,10 @@ export function nasPage(view: View, rows: readonly NasShown[]): Markup {
         { title: words.breaker, cell: (row) => breakerOf(view, row.standing) },
         { title: words.converging, cell: (row) => convergingOf(view, row.standing) },
         { title: words.lastError, cell: (row) => lastErrorOf(view, row.standing) },
+        // Most kinds of NAS cannot list what they have.
+        ...(rows.some((row) => row.standing?.compared != null)
+          ? [{ title: words.compared, cell: (row: NasShown) => comparedOf(view, row.standing) }]
+          : []),
         { title: words.owner, cell: (row) => ownerOf(view, row.standing) },
         // Most never drop anything, and the table is wide as it is.
         ...(rows.some((row) => row.drops.length > 0)
@@ -82,6 +88,7 @@ export function oneNasPage(view: View, { nas, unsettled, commands }: OneNasShown
         [words.inFlight, standing === undefined || standing.place === null ? null : format.number(standing.in_flight)],
         [words.owner, ownerOf(view, standing)],
         [words.lastError, lastErrorOf(view, standing)],
+        [words.compared, standing?.compared == null ? null : comparedOf(view, standing)],
         [text.drops, nas.drops.length === 0 ? null : dropsOf(view, nas)],
       ]),
       sectionOf(words.unsettled, placeTable(view, unsettled)),
@@ -147,4 +154,26 @@ function lastErrorOf(view: View, standing: NasStanding | undefined): Markup | st
   const outcome = standing.last_error_outcome ?? '';
   return html`${timeOf(view, standing.last_error_at)} ${standing.last_error_command ?? ''}:
   ${standing.last_error === null || standing.last_error === '' ? (outcomeNames[outcome] ?? outcome) : standing.last_error}`;
+}
+
+/** The last comparison with what the NAS lists: when, by whom, what differed, and whether that is being mended. */
+function comparedOf(view: View, standing: NasStanding | undefined): Markup | string {
+  const compared = standing?.compared;
+  if (compared == null) return '';
+  const { format } = view;
+  const { text: words, findingNames } = view.language.enforcement;
+  const at = format.instant(new Date(compared.at));
+  const when = compared.by === BY_ITSELF ? words.comparedAtNight(at) : words.comparedBy(at, compared.by);
+  const dry = compared.dry_run ? badge('quiet', words.comparedDry) : '';
+  if (compared.error !== null) return html`${when} ${dry} ${badge('bad', compared.error)}`;
+  const found = Object.entries(compared.counts).flatMap(([kind, count]) =>
+    count === 0 ? [] : [badge('warn', `${findingNames[kind] ?? kind}: ${format.number(count)}`)],
+  );
+  const done = [
+    words.listedOf(format.number(compared.listed), format.number(compared.wanted)),
+    ...(compared.mended === 0 ? [] : [words.mended(format.number(compared.mended))]),
+    ...(compared.beyond_limit === 0 ? [] : [words.beyondLimit(format.number(compared.beyond_limit))]),
+  ];
+  return html`${when} ${dry} ${found.length === 0 ? badge('good', words.nothingDiffers) : found}
+    <span class="note">${done.join(', ')}</span>`;
 }

@@ -45,6 +45,8 @@ const answer: Words['answer'] = (row, after) => {
       return `${nas} просит повторить позже${detail}`;
     case 'unsayable':
       return `${nas}: команду не передать${detail}`;
+    case 'disproved':
+      return `${nas} подтвердил, но это не так${detail}`;
     default:
       return `${nas}: ${outcome}${detail}`;
   }
@@ -87,6 +89,7 @@ export const enforcementRussian: Words = {
     nextLook: 'Следующая проверка',
     tries: (count) => `попыток: ${count}`,
     gone: 'NAS ответил, что не знает этой сессии.',
+    disproved: (times, at) => `NAS подтвердил то, чего не сделал: ${times} ×, замечено ${at}.`,
     parkedRate: (rate) => `отказано: ${rate}`,
     commands: 'Команды',
     noCommands: 'Ни одной не отправлялось.',
@@ -106,6 +109,14 @@ export const enforcementRussian: Words = {
     noPlacesYet: 'Пока ни одного.',
     unsettled: 'Не так, как должно быть',
     allSettled: 'Всё так, как должно быть.',
+    compared: 'Сверка',
+    comparedBy: (at, by) => `${at}, ${by}`,
+    comparedAtNight: (at) => `${at}, автоматически`,
+    comparedDry: 'только проверка',
+    listedOf: (listed, wanted) => `на NAS ${listed}, должно быть ${wanted}`,
+    nothingDiffers: 'расхождений нет',
+    mended: (count) => `исправляется: ${count}`,
+    beyondLimit: (count) => `сверх предела: ${count}`,
     waiting: 'Ждут',
     inFlight: 'Выполняются',
   },
@@ -125,6 +136,14 @@ export const enforcementRussian: Words = {
     held: 'Предохранитель держит это изменение, пока не сказано: sluice hold release',
     observed: 'За этим NAS только наблюдают: ему ничего не отправляется.',
   },
+  findingNames: {
+    missing: 'отсутствует',
+    'wrong-policy': 'не та политика',
+    moved: 'не на своём месте',
+    'duplicate-address': 'чужой адрес',
+    'left-over': 'лишнее',
+    unknown: 'неизвестное',
+  },
   breakerNames: { closed: 'отвечает', open: 'молчит', 'half-open': 'проверяется' },
   evidenceNames: {
     class: 'так было в Accept',
@@ -142,6 +161,7 @@ export const enforcementRussian: Words = {
     unreachable: 'нет ответа',
     later: 'позже',
     unsayable: 'не передать',
+    disproved: 'подтверждено, но не так',
   },
   commandNames,
   command,

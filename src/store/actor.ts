@@ -11,6 +11,8 @@ import { withTransaction } from './database.js';
 const longestActor = 100;
 
 /**
+ * People who give commands are staff: limits that bind what subscribers wish for themselves do not bind them.
+ *
  * Runs `work` in a transaction whose changes are recorded under `actor` in `subscriber_event.changed_by`.
  *
  * @throws what `withTransaction` throws
@@ -21,7 +23,10 @@ export async function withActor<Result>(
   work: (client: PoolClient) => Promise<Result>,
 ): Promise<Result> {
   return await withTransaction(pool, async (client) => {
-    await client.query(`SELECT set_config('sluice.actor', $1, true)`, [actor.slice(0, longestActor)]);
+    await client.query(
+      `SELECT set_config('sluice.actor', $1, true), set_config('sluice.own_block_limits', 'off', true)`,
+      [actor.slice(0, longestActor)],
+    );
     return await work(client);
   });
 }

@@ -19,6 +19,9 @@ export interface PlanRow {
   pool: string | null;
   session_limit: number;
   session_limit_action: 'reject' | 'replace';
+  /** Days after which a voluntary block ends by itself, and between two of them; null and 0: no limit. */
+  own_block_max_days: number | null;
+  own_block_pause_days: number | null;
   created_at: Date;
   accounts: number;
 }
@@ -33,6 +36,8 @@ export interface PlanValues {
   pool_id?: number | null;
   session_limit?: number;
   session_limit_action?: string;
+  own_block_max_days?: number | null;
+  own_block_pause_days?: number | null;
 }
 
 // Written out once: only these names ever become part of a statement.
@@ -45,11 +50,13 @@ const planColumns = [
   'pool_id',
   'session_limit',
   'session_limit_action',
+  'own_block_max_days',
+  'own_block_pause_days',
 ] as const satisfies readonly (keyof PlanValues)[];
 
 const selectPlans = `
   SELECT p.id, p.name, p.active, p.valid_from, p.valid_until, p.rate_down_bps, p.rate_up_bps, p.pool_id,
-         o.name AS pool, p.session_limit, p.session_limit_action, p.created_at,
+         o.name AS pool, p.session_limit, p.session_limit_action, p.own_block_max_days, p.own_block_pause_days, p.created_at,
          (SELECT count(*)::int FROM account a WHERE a.plan_id = p.id) AS accounts
     FROM plan p LEFT JOIN pool o ON o.id = p.pool_id`;
 

@@ -61,6 +61,10 @@ export interface Enforcement {
   readonly goneAtMs: number | null;
   readonly lastOutcome: string | null;
   readonly lastError: string | null;
+  /** Since when what is applied has evidence, ms since 1970; null: it has none. */
+  readonly appliedAtMs: number | null;
+  /** How often in a row the NAS had confirmed what was not so. */
+  readonly disproved: number;
   readonly subject: EnforcementSubject;
   readonly run: EnforcedSubject;
   /** A session of the subscriber on this NAS; that of a session place, whatever has become of it. */
@@ -116,6 +120,7 @@ const OVER = `SELECT e.id, ${SESSION_SELECT} FROM enforcement e JOIN nas n ON n.
 
 const COLUMNS = `${ms('clock_timestamp()')} AS now_ms, e.id, e.kind, e.nas_name, e.generation, e.desired, e.applied, e.evidence, e.attempted, e.may_be_present, e.state, e.attempts,
   e.fuse_passed, ${ms('e.due_at')} AS due_at, e.parked, ${ms('e.gone_at')} AS gone_at, e.last_outcome, e.last_error,
+  ${ms('e.applied_at')} AS applied_at, e.disproved,
   s.id AS subscriber_id, s.account_id, s.login, s.mac::text AS mac, s.static_address - inet '0.0.0.0' AS static_address, s.pool_id,
   s.nas_name AS bound_to, s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.redirect, s.own_disabled, s.admin_blocked,
   s.turbo_rate_down_bps, s.turbo_rate_up_bps, ${ms('s.turbo_until')} AS turbo_until, ${ms('s.disconnect_before')} AS disconnect_before,
@@ -165,6 +170,8 @@ interface Row extends SessionColumns {
   readonly gone_at: number | null;
   readonly last_outcome: string | null;
   readonly last_error: string | null;
+  readonly applied_at: number | null;
+  readonly disproved: number;
   readonly subscriber_id: number;
   readonly account_id: number;
   readonly login: string;
@@ -253,6 +260,8 @@ export class EnforcementReader {
       goneAtMs: row.gone_at,
       lastOutcome: row.last_outcome,
       lastError: row.last_error,
+      appliedAtMs: row.applied_at,
+      disproved: row.disproved,
       subject: subjectOf(row, plan),
       run: {
         subscriberId: row.subscriber_id,

@@ -27,6 +27,8 @@ export interface EnforcementWrite {
   readonly goneAtMs: number | null;
   readonly lastOutcome: string | null;
   readonly lastError: string | null;
+  /** How often in a row the NAS had confirmed what was not so. */
+  readonly disproved: number;
 }
 
 const time = (column: string): string => `to_timestamp(${column} / 1000.0)`;
@@ -37,11 +39,12 @@ const WRITE = `WITH locked AS (SELECT id FROM enforcement WHERE id = ANY ($1::bi
     applied_at = CASE WHEN r.applied IS NULL THEN NULL WHEN e.applied IS NOT DISTINCT FROM r.applied AND NOT r.is_result THEN e.applied_at ELSE now() END,
     attempted = r.attempted, attempted_at = CASE WHEN r.is_attempt THEN now() ELSE e.attempted_at END,
     may_be_present = r.may_be_present, state = r.state, attempts = r.attempts, fuse_passed = r.fuse_passed, due_at = ${time('r.due_ms')},
-    parked = r.parked, gone_at = ${time('r.gone_ms')}, last_outcome = r.last_outcome, last_error = r.last_error
+    parked = r.parked, gone_at = ${time('r.gone_ms')}, last_outcome = r.last_outcome, last_error = r.last_error,
+    disproved = r.disproved, disproved_at = CASE WHEN r.disproved > e.disproved THEN now() ELSE e.disproved_at END
   FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::boolean[], $5::jsonb[], $6::jsonb[], $7::text[], $8::jsonb[], $9::boolean[],
-      $10::text[], $11::int[], $12::boolean[], $13::float8[], $14::jsonb[], $15::float8[], $16::text[], $17::text[])
+      $10::text[], $11::int[], $12::boolean[], $13::float8[], $14::jsonb[], $15::float8[], $16::text[], $17::text[], $18::int[])
     AS r (id, generation, is_attempt, is_result, desired, applied, evidence, attempted, may_be_present, state, attempts, fuse_passed, due_ms,
-      parked, gone_ms, last_outcome, last_error)
+      parked, gone_ms, last_outcome, last_error, disproved)
   JOIN locked USING (id)
   WHERE e.id = r.id AND e.generation = r.generation RETURNING e.id`;
 
@@ -79,6 +82,7 @@ export async function writeEnforcements(
       writes.map((w) => w.goneAtMs),
       writes.map((w) => w.lastOutcome),
       writes.map((w) => w.lastError),
+      writes.map((w) => w.disproved),
     ],
   });
   return new Set(rows.map((row) => row.id));

@@ -75,6 +75,15 @@ export async function troublesOf(pool: Pick<Pool, 'query'>, nasName: string, lim
   return rows;
 }
 
+/** On how many places of a NAS it had confirmed what was not so. */
+export async function disproofsOf(pool: Pick<Pool, 'query'>, nasName: string): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM enforcement WHERE nas_name = $1 AND disproved > 0',
+    [nasName],
+  );
+  return rows[0]?.count ?? 0;
+}
+
 /**
  * Nothing is taken for known about a NAS: all of it is said again, as to one that was wiped.
  *

@@ -9,6 +9,7 @@ import type { FuseReason } from '../domain/fuse.js';
 import type { Evidence, PlaceKind, ServiceState } from '../domain/service-state.js';
 import type { EnforcementState, Parked } from './enforcement-rows.js';
 import { countsByNas, type NasCounts } from './nas-progress.js';
+import type { ReconcileRunRow } from './reconcile-rows.js';
 
 /** Up to this size of the table the page counts for itself: some 50,000 places, read in some 20 ms. Octets. */
 const COUNTED_TABLE_OCTETS = 67_108_864;
@@ -43,7 +44,18 @@ export interface NasStanding {
   last_error_command: string | null;
   last_error_outcome: string | null;
   last_error: string | null;
+  /** The last comparison with what it lists; NULL: there was none. */
+  compared: ComparedRow | null;
 }
+
+/** A comparison, as the page tells it. */
+export interface ComparedRow extends Omit<ReconcileRunRow, 'at'> {
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+const LAST_COMPARISON = `(SELECT jsonb_build_object('at', r.at, 'by', r.by, 'dry_run', r.dry_run, 'error', r.error, 'listed', r.listed, 'wanted', r.wanted,
+    'counts', r.counts, 'mended', r.mended, 'beyond_limit', r.beyond_limit) FROM reconcile_run r WHERE r.nas_name = k.nas_name ORDER BY r.id DESC LIMIT 1)`;
 
 const LAST_FAILURE = `LEFT JOIN LATERAL (
     SELECT at, command, outcome, detail FROM (
@@ -55,7 +67,7 @@ const LAST_FAILURE = `LEFT JOIN LATERAL (
 const STANDING = `SELECT k.nas_name, n.profile, n.place, n.mode, o.instance AS owner, o.since AS owner_since,
     o.released_at AS owner_released_at, o.seen_at AS owner_seen_at, o.breaker, o.breaker_reason, coalesce(o.waiting, 0) AS waiting,
     coalesce(o.in_flight, 0) AS in_flight, o.converge_seconds, coalesce(o.counts, '{}') AS counts, f.at AS last_error_at,
-    f.command AS last_error_command, f.outcome AS last_error_outcome, f.detail AS last_error
+    f.command AS last_error_command, f.outcome AS last_error_outcome, f.detail AS last_error, ${LAST_COMPARISON} AS compared
   FROM (SELECT name AS nas_name FROM nas UNION SELECT nas_name FROM nas_owner) AS k
   LEFT JOIN nas n ON n.name = k.nas_name LEFT JOIN nas_owner o ON o.nas_name = k.nas_name ${LAST_FAILURE}`;
 
@@ -129,11 +141,14 @@ export interface PlaceRow {
   /** When the NAS said that it does not know the session. */
   gone_at: Date | null;
   last_error: string | null;
+  /** How often in a row the NAS had confirmed what was not so, and when that was seen last. */
+  disproved: number;
+  disproved_at: Date | null;
   created_at: Date;
 }
 
 const PLACE = `e.id, e.kind, e.nas_name, e.subscriber_id, s.login, x.acct_session_id, e.desired, e.applied, e.evidence, e.applied_at, e.attempted,
-  e.attempted_at, e.state, e.attempts, e.due_at, e.parked, e.gone_at, e.last_error, e.created_at`;
+  e.attempted_at, e.state, e.attempts, e.due_at, e.parked, e.gone_at, e.last_error, e.disproved, e.disproved_at, e.created_at`;
 const PLACE_JOINS = 'JOIN subscriber s ON s.id = e.subscriber_id LEFT JOIN session x ON x.id = e.session_id';
 
 /** The places of a subscriber, the newest first. */

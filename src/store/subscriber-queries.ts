@@ -36,6 +36,13 @@ export interface SubscriberRow {
   redirect_reason: string | null;
   own_disabled: boolean;
   own_disabled_reason: string | null;
+  /** When the last voluntary block began. */
+  own_disabled_since: Date | null;
+  /** When the last one that is over ended. */
+  own_disabled_ended_at: Date | null;
+  /** Days, of the account, else of its plan; null and 0: no limit. */
+  own_block_max_days: number | null;
+  own_block_pause_days: number | null;
   admin_blocked: boolean;
   admin_blocked_reason: string | null;
   logged: boolean;
@@ -57,7 +64,10 @@ export const subscriberColumns = `
          a.admin_blocked AS account_admin_blocked, a.admin_blocked_reason AS account_admin_blocked_reason,
          s.mac::text AS mac, host(s.static_address) AS static_address, o.name AS pool, s.pool_id, s.nas_name,
          s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.deleted_reason, s.redirect, s.redirect_reason,
-         s.own_disabled, s.own_disabled_reason, s.admin_blocked, s.admin_blocked_reason, s.logged,
+         s.own_disabled, s.own_disabled_reason, s.own_disabled_since, s.own_disabled_ended_at,
+         coalesce(a.own_block_max_days, p.own_block_max_days) AS own_block_max_days,
+         coalesce(a.own_block_pause_days, p.own_block_pause_days) AS own_block_pause_days,
+         s.admin_blocked, s.admin_blocked_reason, s.logged,
          s.deleted_at, s.released_at, s.created_at`;
 
 /** What `subscriberColumns` stand on. */

@@ -6,10 +6,15 @@ import type { CommandOutcome, DriverName } from '../nas/driver.js';
 /** The delays that percentiles are taken from: the last minutes of a busy server. */
 const REMEMBERED = 1_024;
 
+/** By what evidence turned out to be false: accounting heard of the session, or the NAS was read back. */
+export type DisproofHow = 'still-there' | 'read-back';
+
 export class DispatcherMeasures {
   readonly #delaysMs: number[] = [];
   /** By driver and outcome, both from fixed sets. */
   readonly #outcomes = new Map<string, { driver: DriverName; outcome: CommandOutcome['outcome']; count: number }>();
+  /** By NAS of the configuration. */
+  readonly #disproofs = new Map<string, { nas: string; how: DisproofHow; count: number }>();
   #next = 0;
   #count = 0;
   #sumMs = 0;
@@ -25,6 +30,18 @@ export class DispatcherMeasures {
     readonly count: number;
   }> {
     return this.#outcomes.values();
+  }
+
+  /** How often a NAS had confirmed what was not so. */
+  get disproofs(): Iterable<{ readonly nas: string; readonly how: DisproofHow; readonly count: number }> {
+    return this.#disproofs.values();
+  }
+
+  noteDisproof(nas: string, how: DisproofHow): void {
+    const key = `${how} ${nas}`;
+    const counted = this.#disproofs.get(key);
+    if (counted === undefined) this.#disproofs.set(key, { nas, how, count: 1 });
+    else counted.count += 1;
   }
 
   noteDelay(delayMs: number): void {

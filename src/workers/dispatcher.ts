@@ -269,6 +269,7 @@ export class Dispatcher {
     const { rates, isOwnPool, fuse, totalSubscribers } = this.#deps;
     const shared = { rates: rates(), isOwnPool, nowMs: this.#databaseNowMs() };
     const result = await runRound(rows, {
+      instance: this.#deps.instance,
       owner: this.#keeper.owner,
       laneOf: (nasName) => this.#keeper.laneOf(nasName),
       fuse: fuse(),
@@ -288,6 +289,13 @@ export class Dispatcher {
         'alarm of the fuse: too many subscribers are blocked, redirected or slowed at once; it waits for "sluice hold release"',
       );
     this.#queue.noteIds(result.missed, false);
+    for (const { nasName, run, session, disproved } of result.disproved) {
+      this.measures.noteDisproof(nasName, 'still-there');
+      log.warn(
+        { nas: nasName, subscriber: run.subscriberId, session: session?.acctSessionId, times: disproved + 1 },
+        'a NAS acknowledged the end of a session that is still there: it is told again',
+      );
+    }
     for (const { row, urgency } of result.waiting) this.lanes.get(row.nasName)?.wait(row.id, urgency);
     this.#begin(result.begun);
     const left = result.ended.filter((row) => row.kind === 'provisioned');
@@ -320,6 +328,9 @@ export class Dispatcher {
             session: one.row.session,
             commands: one.plan.commands,
             desired: one.plan.aim,
+            // Of a rate that was refused nobody knows what the NAS shows instead.
+            generation: one.intent.parked === null ? one.generation : undefined,
+            isSuspect: one.row.disproved > 0,
           },
         })),
       );
@@ -329,6 +340,14 @@ export class Dispatcher {
     const outcome = outcomeOfRun(begun, results, this.#databaseNowMs(), this.#random());
     if (results !== 'unknown') for (const one of results) this.measures.noteOutcome(one.driver, one.outcome.outcome);
     const last = results === 'unknown' ? undefined : results.at(-1);
+    if (last?.outcome.outcome === 'disproved') {
+      const { row } = begun;
+      this.measures.noteDisproof(row.nasName, 'read-back');
+      this.#deps.log.error(
+        { nas: row.nasName, subscriber: row.run.subscriberId, command: last.command.name, found: last.outcome.text },
+        'a NAS did not do what it had acknowledged: it is told again',
+      );
+    }
     this.#results.add({ begun, results, outcome, plannedAtMs });
     lane?.learn(outcome.lesson, last?.outcome.text ?? '');
   }

@@ -6,7 +6,7 @@
 import { knownFromClass } from '../domain/accepted-service.js';
 import { desiredService, type DesiredService } from '../domain/desired-service.js';
 import type { RateClock } from '../domain/effective-rate.js';
-import { isCertainlyAbsent, mayBePresent, sameRate, sameState } from '../domain/known-service.js';
+import { disproved, isCertainlyAbsent, mayBePresent, sameRate, sameState } from '../domain/known-service.js';
 import { type CommandPlan, planRun } from '../domain/plan-commands.js';
 import {
   absent,
@@ -20,6 +20,7 @@ import { tendencyOf, type Tendency } from '../domain/tightening.js';
 import type { Enforcement, EnforcementState, Parked } from '../store/enforcement-rows.js';
 import type { EnforcementWrite } from '../store/enforcement-writes.js';
 import type { CommandedNas } from './commanded-nas.js';
+import { isStillThere, lookAgainAtMs, pauseAfterDisproofMs, STILL_THERE } from './still-there.js';
 
 /** Updates that a session may miss before it is taken for gone, once its NAS has said that it does not know it: intervals. */
 const GONE_INTERVALS = 1.2;
@@ -47,6 +48,8 @@ export type Look =
   /** Nothing, and the row says so already. */
   | { readonly step: 'none' }
   | { readonly step: 'write'; readonly write: EnforcementWrite }
+  /** The NAS had confirmed the end of the session, and it lives on: that is written and told, and what is to be done about it follows. */
+  | { readonly step: 'disproved'; readonly write: EnforcementWrite }
   | { readonly step: 'send'; readonly plan: CommandPlan; readonly intent: Intent }
   /** There is nothing left that this enforcement is about. */
   | { readonly step: 'end' }
@@ -76,6 +79,7 @@ export function lookAt(row: Enforcement, nas: CommandedNas, context: LookContext
   if (isDoneWith(row, desired, known)) return { step: 'end' };
   const gone = lookAtGone(row, nas, context);
   if (gone !== undefined) return gone;
+  if (isStillThere(row, known)) return lookAtDisproof(row, desired, known, context);
   return lookAtService(row, nas, desired, known, context);
 }
 
@@ -153,6 +157,27 @@ function lookAtGone(row: Enforcement, nas: CommandedNas, { nowMs }: LookContext)
   return nowMs >= dueAtMs ? { step: 'close-session' } : writeIfNews(row, { ...unchanged(row), dueAtMs });
 }
 
+/** Its word proves nothing any more, and it is told again: the first time at once, then ever more slowly. */
+function lookAtDisproof(
+  row: Enforcement,
+  desired: DesiredService,
+  known: KnownService,
+  { nowMs }: Pick<LookContext, 'nowMs'>,
+): Look {
+  const times = row.disproved + 1;
+  const write: EnforcementWrite = {
+    ...unchanged(row),
+    desired: desired.state,
+    known: disproved(known),
+    state: 'pending',
+    dueAtMs: nowMs + pauseAfterDisproofMs(times),
+    goneAtMs: null,
+    lastError: `user_disconnect: ${STILL_THERE}`,
+    disproved: times,
+  };
+  return { step: 'disproved', write };
+}
+
 /** When a session that its NAS does not know has missed an update, ms since 1970. */
 export function goneDueAtMs(
   session: { readonly lastReceivedAtMs: number; readonly interimSeconds: number | null },
@@ -180,7 +205,7 @@ function lookAtService(
     desired: desired.state,
     known,
     mayBePresent: mayBePresent(known),
-    dueAtMs: desired.recheckAtMs,
+    dueAtMs: lookAgainAtMs(row, known, desired.recheckAtMs, nas.interimSeconds, context.nowMs),
     parked,
     goneAtMs: null,
   };
@@ -227,6 +252,7 @@ export function unchanged(row: Enforcement): EnforcementWrite {
     goneAtMs: row.goneAtMs,
     lastOutcome: row.lastOutcome,
     lastError: row.lastError,
+    disproved: row.disproved,
   };
 }
 

@@ -6,14 +6,18 @@
 import type { FuseReason, FuseThresholds } from '../domain/fuse.js';
 import type { Tendency } from '../domain/tightening.js';
 import type { Enforcement } from '../store/enforcement-rows.js';
+import { type CommandRecord, insertCommands } from '../store/command-history.js';
 import { endEnforcements, type EnforcementWrite, writeEnforcements } from '../store/enforcement-writes.js';
 import { passFuse } from '../store/fuse-rows.js';
 import type { NasOwner } from '../store/nas-owner.js';
 import { type Look, type LookContext, lookAt, unchanged } from './enforcement-look.js';
 import type { NasLane } from './nas-lane.js';
 import type { BegunRun } from './run-outcome.js';
+import { STILL_THERE } from './still-there.js';
 
 export interface RoundDeps {
+  /** In the history. */
+  readonly instance: string;
   readonly owner: NasOwner;
   readonly laneOf: (nasName: string) => NasLane | undefined;
   readonly fuse: FuseThresholds;
@@ -33,6 +37,8 @@ export interface RoundResult {
   readonly ended: readonly Enforcement[];
   /** Their NASes do not know these sessions. */
   readonly gone: readonly Enforcement[];
+  /** Their NASes had confirmed their end, and they live on. */
+  readonly disproved: readonly Enforcement[];
   readonly tripped: Extract<FuseReason, { kind: 'tripped' }> | undefined;
 }
 
@@ -50,21 +56,28 @@ export async function runRound(rows: readonly Enforcement[], deps: RoundDeps): P
   const writes: EnforcementWrite[] = [];
   const ends: Enforcement[] = [];
   const gone: Enforcement[] = [];
+  const disproofs: Disproof[] = [];
   for (const row of rows) {
     const lane = deps.laneOf(row.nasName);
     if (lane === undefined) continue;
     const look = lookAt(row, lane.nas, deps.contextOf(row));
     if (look.step === 'send') sends.push({ ...look, row, lane });
     else if (look.step === 'write') writes.push(look.write);
+    else if (look.step === 'disproved') disproofs.push({ row, write: look.write });
     else if (look.step === 'end') ends.push(row);
     else if (look.step === 'close-session') gone.push(row);
   }
   sends.sort((a, b) => URGENCY[a.intent.urgency] - URGENCY[b.intent.urgency]);
-  const committed = await commit(sends, writes, ends, deps);
+  const committed = await commit(sends, writes, ends, disproofs, deps);
   return { ...committed, ended: ends.filter(({ id }) => committed.endedIds.has(id)), gone };
 }
 
-interface Committed extends Pick<RoundResult, 'begun' | 'waiting' | 'missed' | 'tripped'> {
+interface Disproof {
+  readonly row: Enforcement;
+  readonly write: EnforcementWrite;
+}
+
+interface Committed extends Pick<RoundResult, 'begun' | 'waiting' | 'missed' | 'tripped' | 'disproved'> {
   readonly endedIds: ReadonlySet<number>;
 }
 
@@ -72,26 +85,30 @@ async function commit(
   sends: readonly Send[],
   writes: readonly EnforcementWrite[],
   ends: readonly Enforcement[],
+  disproofs: readonly Disproof[],
   deps: RoundDeps,
 ): Promise<Committed> {
-  if (sends.length + writes.length + ends.length === 0)
-    return { begun: [], waiting: [], missed: [], tripped: undefined, endedIds: new Set() };
+  if (sends.length + writes.length + ends.length + disproofs.length === 0)
+    return { begun: [], waiting: [], missed: [], disproved: [], tripped: undefined, endedIds: new Set() };
   const asking = [...new Set(sends.filter((one) => one.intent.asksFuse).map((one) => one.row.run.subscriberId))];
-  const isOneStatement = asking.length === 0 && ends.length === 0;
+  const isOneStatement = asking.length + ends.length + disproofs.length === 0;
   return await deps.owner[isOneStatement ? 'statement' : 'transaction'](async (client) => {
     const answer =
       asking.length === 0
         ? { passed: new Set<number>(), tripped: undefined }
         : await passFuse(client, deps.fuse, deps.totalSubscribers, asking);
     const sorted = sort(sends, answer.passed);
-    const all = [...writes, ...sorted.writes];
+    const all = [...writes, ...sorted.writes, ...disproofs.map(({ write }) => write)];
     const written = await writeEnforcements(client, all, false);
     const endedIds = await endEnforcements(client, ends);
+    const disproved = disproofs.flatMap(({ row }) => (written.has(row.id) ? [row] : []));
+    await insertCommands(client, deps.instance, disproved.map(disproofRecord));
     const missed = all.filter(({ id }) => !written.has(id)).map(({ id }) => id);
     return {
       begun: sorted.attempts.filter(({ row }) => written.has(row.id)).map(begunOf),
       waiting: sorted.waiting.map(({ row, intent }) => ({ row, urgency: intent.urgency })),
       missed: [...missed, ...ends.filter(({ id }) => !endedIds.has(id)).map(({ id }) => id)],
+      disproved,
       tripped: answer.tripped,
       endedIds,
     };
@@ -155,4 +172,25 @@ function addNews(writes: EnforcementWrite[], row: Enforcement, write: Enforcemen
 
 function begunOf({ row, lane, plan, intent }: Send): BegunRun {
   return { row, generation: row.generation + 1, nas: lane.nas, plan, intent };
+}
+
+/** How the history tells that what stands above it was not so. Nothing was sent: accounting said it. */
+function disproofRecord({ id, nasName, run, subject, generation, session, appliedAtMs }: Enforcement): CommandRecord {
+  return {
+    enforcementId: id,
+    nasName,
+    subscriberId: run.subscriberId,
+    login: subject.subscriber.login,
+    generation,
+    plannedAtMs: appliedAtMs!,
+    result: {
+      command: { name: 'user_disconnect', service: null },
+      driver: 'accounting',
+      sent: '',
+      sentAtMs: appliedAtMs!,
+      answeredAtMs: session!.lastEventAtMs,
+      attempts: 0,
+      outcome: { outcome: 'disproved', text: STILL_THERE },
+    },
+  };
 }

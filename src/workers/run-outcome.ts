@@ -3,8 +3,9 @@
  * learns. Invariants: evidence alone makes something applied; what may have arrived stays attempted; a refused rate is parked and nobody is
  * kicked for it; whatever else failed is tried again without limit. Pure.
  */
-import { isCertainlyAbsent, mayBePresent, sameState } from '../domain/known-service.js';
+import { disproved, isCertainlyAbsent, mayBePresent, sameState } from '../domain/known-service.js';
 import { afterRun, type CommandPlan } from '../domain/plan-commands.js';
+import type { KnownService } from '../domain/service-state.js';
 import type { CommandOutcome, CommandResult } from '../nas/driver.js';
 import type { Enforcement, Parked } from '../store/enforcement-rows.js';
 import type { EnforcementWrite } from '../store/enforcement-writes.js';
@@ -12,6 +13,7 @@ import { storableText } from '../store/command-history.js';
 import { pauseAfterMs } from './back-off.js';
 import type { CommandedNas } from './commanded-nas.js';
 import { goneDueAtMs, type Intent, unchanged } from './enforcement-look.js';
+import { lookAgainAtMs, pauseAfterDisproofMs } from './still-there.js';
 
 /** A farewell is a courtesy: a NAS that stays silent for so many tries is spared the rest. */
 const MAX_FAREWELLS = 5;
@@ -53,14 +55,9 @@ export interface RunOutcome {
  */
 export function outcomeOfRun(begun: BegunRun, ended: RunResults, nowMs: number, random: number): RunOutcome {
   const { row, plan, intent } = begun;
-  const results = ended === 'unknown' ? [] : ended;
-  const known =
-    ended === 'unknown'
-      ? plan.tried
-      : afterRun(
-          plan,
-          ended.map((one) => one.outcome),
-        );
+  const results = ended === 'unknown' ? [] : ended.filter((one) => one.isReadBack !== true);
+  const seen = ended === 'unknown' ? undefined : ended.find((one) => one.isReadBack === true)?.outcome;
+  const known = ended === 'unknown' ? plan.tried : knownAfter(plan, results, seen);
   const last = results.at(-1);
   const isWhole = results.length === plan.commands.length && results.every((one) => one.outcome.outcome === 'applied');
   const base: EnforcementWrite = {
@@ -74,9 +71,47 @@ export function outcomeOfRun(begun: BegunRun, ended: RunResults, nowMs: number, 
     goneAtMs: null,
     lastOutcome: last?.outcome.outcome ?? row.lastOutcome,
   };
-  if (isWhole) return whenApplied(begun, base);
+  if (seen?.outcome === 'disproved' && last !== undefined) return whenDisproved(begun, base, last, seen.text, nowMs);
+  if (isWhole && seen?.outcome === 'applied') return whenApplied(begun, { ...base, disproved: 0 }, nowMs);
+  if (isWhole) return whenApplied(begun, base, nowMs);
   if (last === undefined) return whenNothingSaid(begun, base, ended, nowMs, random);
   return whenNot(begun, base, last, nowMs, random);
+}
+
+/** What was read back is better evidence than the word, for it or against it; what could not be read is neither. */
+function knownAfter(
+  plan: CommandPlan,
+  results: readonly CommandResult[],
+  seen: CommandOutcome | undefined,
+): KnownService {
+  const known = afterRun(
+    plan,
+    results.map((one) => one.outcome),
+  );
+  if (seen?.outcome === 'disproved') return disproved(known);
+  if (seen?.outcome !== 'applied' || known.applied === null) return known;
+  return { ...known, applied: { ...known.applied, evidence: seen.evidence } };
+}
+
+/** It said yes and did not: it is told again, the first time at once, then ever more slowly. */
+function whenDisproved(
+  { row }: BegunRun,
+  base: EnforcementWrite,
+  last: CommandResult,
+  text: string,
+  nowMs: number,
+): RunOutcome {
+  const times = row.disproved + 1;
+  const write: EnforcementWrite = {
+    ...base,
+    state: 'pending',
+    attempts: 0,
+    dueAtMs: nowMs + pauseAfterDisproofMs(times),
+    lastOutcome: 'disproved',
+    lastError: storableText(`${last.command.name}: ${text}`, MAX_ERROR),
+    disproved: times,
+  };
+  return { write, lesson: 'answered', lookAgain: false, isGone: false };
 }
 
 /** The NAS was not spoken to at all: it stays due, and nothing counts as a failure. Where nobody can say, it is tried again later. */
@@ -93,7 +128,7 @@ function whenNothingSaid(
   return { write, lesson: 'none', lookAgain: false, isGone: false };
 }
 
-function whenApplied({ row, plan, intent }: BegunRun, base: EnforcementWrite): RunOutcome {
+function whenApplied({ row, nas, plan, intent }: BegunRun, base: EnforcementWrite, nowMs: number): RunOutcome {
   const outcome = { lesson: 'answered', isGone: false } as const;
   const { desired } = intent;
   const isOver =
@@ -106,7 +141,7 @@ function whenApplied({ row, plan, intent }: BegunRun, base: EnforcementWrite): R
     state: !isThere ? 'pending' : intent.parked === null ? 'converged' : 'parked',
     attempts: 0,
     fusePassed: !isThere || intent.parked !== null,
-    dueAtMs: desired.recheckAtMs,
+    dueAtMs: lookAgainAtMs(row, base.known, desired.recheckAtMs, nas.interimSeconds, nowMs),
     lastError: intent.parked === null ? null : row.lastError,
   };
   return { ...outcome, write, lookAgain: !isThere };
@@ -161,6 +196,8 @@ function whenNot(
       return { ...rest, write: retry(pauseAfterMs(attempts, 'silent', random)), lesson: 'silent' };
     case 'later':
       return { ...rest, write: retry(outcome.afterMs), lesson: 'answered' };
+    case 'disproved':
+      return whenDisproved(begun, base, last, outcome.text, nowMs);
     case 'unsayable': {
       const parked: Parked = { what: 'state', state: intent.desired.state };
       const write: EnforcementWrite = { ...retry(0), state: 'parked', parked, dueAtMs: intent.desired.recheckAtMs };

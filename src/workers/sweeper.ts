@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { BoxWatch, silenceLimits } from '../domain/silence.js';
 import { lockSweeper } from '../store/instances.js';
+import { endOwnBlocks } from '../store/own-blocks.js';
 import { findSilent, markSuspects, readBoxSounds, readCaughtUpMs } from '../store/silence.js';
 import {
   breakSticky,
@@ -35,6 +36,8 @@ const STICKY_INTERVAL_MS = 10_000;
 const SETTLE_INTERVAL_MS = 30_000;
 /** What the change feed and the applier tell the settler is settled at once; this only finds what a crash forgot. */
 const PERIODS_INTERVAL_MS = 300_000;
+/** Limits are whole days: nobody counts seconds. */
+const OWN_BLOCK_INTERVAL_MS = 60_000;
 const RETENTION_INTERVAL_MS = 600_000;
 /** Slices of one run, so that a run ends and `stop` is heard. */
 const SLICES_PER_RUN = 100;
@@ -70,6 +73,7 @@ export class Sweeper {
       loop('silence', SILENCE_INTERVAL_MS, () => this.closeSilent()),
       loop('settle', SETTLE_INTERVAL_MS, () => deps.settler.sweep()),
       loop('settle-periods', PERIODS_INTERVAL_MS, () => deps.settler.sweepPeriods()),
+      loop('own-blocks', OWN_BLOCK_INTERVAL_MS, () => this.endOwnBlocks()),
       loop('retention', RETENTION_INTERVAL_MS, () => this.prune()),
     ];
   }
@@ -131,6 +135,14 @@ export class Sweeper {
 
   async breakSticky(): Promise<boolean> {
     return (await breakSticky(this.#deps.pool, SLICE)) >= SLICE;
+  }
+
+  /** Ends voluntary blocks that have lasted as long as they may. */
+  async endOwnBlocks(): Promise<boolean> {
+    const ended = await endOwnBlocks(this.#deps.pool, SLICE);
+    if (ended > 0)
+      this.#deps.log.info({ subscribers: ended }, 'voluntary blocks ended that had lasted as long as they may');
+    return ended >= SLICE;
   }
 
   async prune(): Promise<boolean> {

@@ -7,7 +7,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
-import { startSshNas } from '../support/ssh-nas.js';
+import { answerOfShell, startSshNas } from '../support/ssh-nas.js';
 import type { SshNas } from '../support/ssh-nas.js';
 import { commandHouse, TypingInput } from './command-line.js';
 import type { CommandHouse } from './command-line.js';
@@ -37,10 +37,7 @@ const router = async (t: Test): Promise<SshNas> =>
       let script = '';
       channel.on('data', (chunk: Buffer) => (script += chunk.toString()));
       channel.on('end', () => {
-        const word = /sluice-[0-9a-f]{24}/u.exec(script)?.[0] ?? '';
-        channel.write(
-          `${script.includes('nft list set inet sluice users') ? listing : ''}\n${word} 0 0 0\n\n${word} 0 e 0\n`,
-        );
+        channel.write(answerOfShell(script, script.includes('nft list table inet sluice') ? listing : ''));
         channel.exit(0);
         channel.end();
       });

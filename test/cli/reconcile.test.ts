@@ -7,7 +7,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
-import { startSshNas } from '../support/ssh-nas.js';
+import { answerOfShell, startSshNas } from '../support/ssh-nas.js';
 import { commandHouse } from './command-line.js';
 import type { CommandHouse } from './command-line.js';
 
@@ -30,8 +30,7 @@ async function houseWithRouters(t: Test): Promise<{ house: CommandHouse; says: {
       channel.on('data', (chunk: Buffer) => (script += chunk.toString()));
       channel.on('end', () => {
         heard.push(script);
-        const word = /sluice-[0-9a-f]{24}/u.exec(script)?.[0] ?? '';
-        channel.write(`${says.list}\n${word} 0 0 0\n\n${word} 0 e 0\n`);
+        channel.write(answerOfShell(script, says.list));
         channel.exit(0);
         channel.end();
       });

@@ -27,6 +27,8 @@ const publicTables = [
   'enforcement',
   'nas_command',
   'nas_owner',
+  'nas_entry',
+  'reconcile_run',
   'subscriber_event',
   'access_attempt',
 ];

@@ -14,7 +14,9 @@ type Files = Readonly<Record<string, string>>;
 
 const server = (text: string): Files => ({ 'conf/sluice.toml': text });
 const one = (text: string): Files => ({ 'conf/nas.d/bras1.toml': text });
+const own = (text: string): Files => ({ 'conf/profiles/p.toml': text });
 const S = 'conf/sluice.toml';
+const P = 'conf/profiles/p.toml';
 const N = 'conf/nas.d/bras1.toml';
 
 const cases: readonly [what: string, files: Files, ...expected: Expected[]][] = [
@@ -384,6 +386,45 @@ const cases: readonly [what: string, files: Files, ...expected: Expected[]][] = 
     [N, 4, 'secret', /1 octets/, /at least/],
     [S, 2, 'log.level', /one of the values|is a number/, /"info"/],
     [S, 4, 'server.instance', /not a name/, /letter/],
+  ],
+  [
+    'lines that are to be put together, and nobody says how one is read',
+    own(profile('[listing]\nmerge = true\n')),
+    [P, 6, 'listing.merge', /there is none/, /write listing\.entry/],
+  ],
+  // Reading back.
+  [
+    'reading back where nobody says how one subscriber is read',
+    own(profile('[coa]\nport = 3799\nread_back_percent = 5\n')),
+    [P, 7, 'coa.read_back_percent', /does not say how one subscriber is read/, /\[command\.user_info\]/],
+  ],
+  [
+    'lines that go into a program print nothing of a subscriber',
+    own(
+      profile(
+        '[coa]\nread_back_percent = 5\n[command.user_info]\nsteps = [{ send = "ssh", into = "nft -f -", lines = ["list"] }]\n',
+      ),
+    ),
+    [P, 6, 'coa.read_back_percent', /does not say how one subscriber is read/, /\[command\.user_info\]/],
+  ],
+  [
+    'reading back where nobody says what is read',
+    own(profile('[coa]\nread_back_percent = 5\n[command.user_info]\nsteps = [{ send = "exec" }]\n')),
+    [P, 6, 'coa.read_back_percent', /does not say what user_info prints/, /\[read_back\] with there and gone/],
+  ],
+  [
+    'reading back what is never said by CoA',
+    own(
+      profile(
+        '[coa]\nread_back_percent = 5\n[read_back]\nthere = "a"\ngone = "b"\n[command.user_info]\nsteps = [{ send = "exec" }]\n',
+      ),
+    ),
+    [P, 6, 'coa.read_back_percent', /sends none/, /remove/],
+  ],
+  [
+    'a pattern of what is read that is none',
+    own(profile('[read_back]\nthere = "("\ngone = "b"\n')),
+    [P, 6, 'read_back.there', /not a regular expression/, /escape/],
   ],
 ];
 

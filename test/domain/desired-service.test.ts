@@ -267,6 +267,7 @@ t.test('what a profile has no word for, is not desired there', async (test) => {
     redirect: true,
     rate: true,
     services: true,
+    ends: true,
   });
   test.equal(
     desire(subject(), entry()).planOptions.says?.blocked,

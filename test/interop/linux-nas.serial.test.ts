@@ -287,12 +287,24 @@ t.test('a subscriber of a Linux router', { skip, timeout: 120_000 }, async (t) =
   t.same(await sees(), open);
 
   t.match(await driver.read('user_info', runAt(subscriber, 17, ['user_add'])), { ok: true, output: /sluice-17/u });
-  t.same(await driver.list(), {
-    ok: true,
-    entries: [{ subscriberId: 17, address: subscriber, text: `${subscriber} comment "sluice-17"` }],
-  });
-
+  const listed = async (): Promise<unknown> => {
+    const answer = await driver.list();
+    return answer.ok
+      ? answer.entries.map(({ subscriberId, address, policy }) => ({ subscriberId, address, policy }))
+      : answer.outcome.text;
+  };
+  const entry = { subscriberId: 17, address: subscriber };
+  const free = { blocked: false, redirect: false, ownDisabled: false };
+  t.same(await listed(), [{ ...entry, policy: { ...free, downBps: null, upBps: null } }]);
+  await say(['user_rate_set'], { rate: { downBps: 8_000_000, upBps: 1_234_567 } });
+  await say(['user_redirect']);
+  t.same(
+    await listed(),
+    [{ ...entry, policy: { ...free, redirect: true, downBps: 8_000_000, upBps: 1_234_000 } }],
+    'with its limits and its rates, of which tc shows four digits',
+  );
   await say(['user_redirect', 'own_disabled', 'user_drop']);
+  t.match(await listed(), [{ policy: { blocked: true, redirect: true, ownDisabled: true } }]);
   await say(['user_del', 'user_del']);
   t.same(await sees(), closed, 'user_del');
   t.equal(await state(), before, 'nothing of the subscriber is left');

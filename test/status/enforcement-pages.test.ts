@@ -256,12 +256,43 @@ t.test('a NAS: places by state, whether it answers, who commands it, how long th
     seen_at: new Date(Date.now() - 600_000),
     converge_seconds: 3,
   });
+  const compared = { nas_name: 'bras3', wanted: 40, beyond_limit: 0, findings: '[]' };
+  await insert(house, 'reconcile_run', {
+    ...compared,
+    by: 'cli/ops',
+    dry_run: true,
+    listed: 0,
+    counts: '{}',
+    mended: 0,
+    error: 'old',
+  });
+  const counts = JSON.stringify({ missing: 2, 'wrong-policy': 1, moved: 0, unknown: 0 });
+  await insert(house, 'reconcile_run', {
+    ...compared,
+    by: 'nightly',
+    dry_run: false,
+    listed: 38,
+    counts,
+    mended: 3,
+    error: null,
+  });
+  await insert(house, 'reconcile_run', {
+    ...compared,
+    nas_name: 'bras1',
+    by: 'cli/ops <b>',
+    dry_run: true,
+    listed: 0,
+    counts: '{}',
+    mended: 0,
+    error: 'no connection <script>',
+  });
   const body = plain((await house.get('/nas')).body);
   for (const text of [
     /bras1 mikrotik-ppp 4 never 2 converged 1 pending 1 parked silent silent since a while not while it is silent/,
-    /user_drop: no answer within 15 s sluice-1/,
+    /user_drop: no answer within 15 s/,
     /bras2 plain 0 never never commanded/,
-    /bras3 linux-nft-ssh 0 never observed: nothing is sent sluice-2 not heard lately/,
+    /bras3 linux-nft-ssh 0 never observed: nothing is sent .*, by itself missing: 2 wrong policy: 1 38 listed, 40 wanted, 3 mended sluice-2 not heard lately/,
+    /by cli\/ops .* only tried no connection/,
   ])
     t.match(body, text);
   const one = plain((await house.get('/nas/bras1')).body);
@@ -282,6 +313,15 @@ t.test('a NAS: places by state, whether it answers, who commands it, how long th
     unsettled: [{ state: 'pending' }, { state: 'parked' }],
     commands: [{ command: 'user_drop' }],
   });
+  t.match((await house.get('/api/nas/bras3')).json(), {
+    nas: {
+      standing: {
+        compared: { by: 'nightly', dry_run: false, listed: 38, wanted: 40, mended: 3, counts: { missing: 2 } },
+      },
+    },
+  });
+  const foreign = foreignMarkup((await house.get('/nas/bras1')).body);
+  t.same(foreign, [], 'what a NAS said is text');
   t.match((await house.get('/api/overview')).json(), { places: { converged: 2, pending: 1, parked: 1 } });
   t.equal((await house.get('/nas/nobody')).statusCode, 404);
   t.equal((await house.get('/nas/%00')).statusCode, 404);

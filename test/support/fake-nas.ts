@@ -18,8 +18,8 @@ export interface FakeEntry {
   services: string[];
 }
 
-/** What befalls a command: nothing, or where it is lost, or that it is refused. */
-export type Fault = 'none' | 'lost' | 'answer-lost' | 'refused' | 'gone' | 'later' | 'half-way';
+/** What befalls a command: nothing, or where it is lost, or that it is refused, or acknowledged and not done. */
+export type Fault = 'none' | 'lost' | 'answer-lost' | 'refused' | 'gone' | 'later' | 'half-way' | 'ignored';
 
 export interface WireCommand {
   readonly enforcementId: number;
@@ -125,7 +125,7 @@ export class FakeNas {
     if (fault === 'refused') return { outcome: 'refused', errorCause: 506, text: 'CoA-NAK' };
     if (fault === 'gone') return { outcome: 'session-gone', text: 'CoA-NAK 503' };
     if (fault === 'later') return { outcome: 'later', afterMs: 5, text: 'later' };
-    this.#carryOut(run, command);
+    if (fault !== 'ignored') this.#carryOut(run, command);
     if (fault === 'answer-lost') return { outcome: 'unreachable', reached: 'maybe', text: 'no answer' };
     const evidence: Evidence = 'ack';
     return { outcome: 'applied', evidence, text: 'CoA-ACK' };

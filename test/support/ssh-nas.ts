@@ -140,3 +140,18 @@ export async function startSshNas(t: Test, options: SshNasOptions = {}): Promise
   });
   return nas;
 }
+
+/**
+ * What a shell would answer to a script of one part: nothing to all its lines but the last, to that the text, and the marks behind each.
+ *
+ * @param script as it came on standard input
+ */
+export function answerOfShell(script: string, text: string): string {
+  const word = /sluice-[0-9a-f]{24}/u.exec(script)?.[0] ?? '';
+  const lines = Math.max(
+    1,
+    ...[...script.matchAll(/sluice-[0-9a-f]{24} 0 (\d+) /gu)].map((match) => Number(match[1]) + 1),
+  );
+  const marks = Array.from({ length: lines - 1 }, (_, line) => `\n${word} 0 ${String(line)} 0\n`);
+  return `${marks.join('')}${text}\n${word} 0 ${String(lines - 1)} 0\n\n${word} 0 e 0\n`;
+}

@@ -259,9 +259,13 @@ t.test('ten changes while a NAS is dead are one command when it is back', async 
   for (let i = 0; i < 10; i++)
     await pool.query('UPDATE subscriber SET redirect = NOT redirect, own_disabled = NOT own_disabled');
   await pool.query('UPDATE subscriber SET redirect = true');
-  await until(
-    async () => (await rowOf(pool))['state'] === 'pending' && server.dispatcher.lanes.get('nas1')!.waiting === 0,
-  );
+  await until(async () => {
+    const { state, desired } = await rowOf(pool);
+    const { redirect, ownDisabled } = (desired ?? {}) as { redirect?: boolean; ownDisabled?: boolean };
+    // The last of them has been seen.
+    const isLast = redirect === true && ownDisabled === false;
+    return state === 'pending' && isLast && server.dispatcher.lanes.get('nas1')!.waiting === 0;
+  });
   nas.dead = false;
   await until(isState(pool, 'converged'));
   t.match(nas.entries.get(String(id)), { redirect: true, ownDisabled: false });
@@ -351,4 +355,42 @@ t.test('a driver that fails of itself leaves what it tried attempted, and is tri
   t.match((await rowOf(pool))['attempted'], [{ redirect: true }]);
   await until(isState(pool, 'converged'));
   t.equal(nas.entries.get(String(id))?.redirect, true);
+});
+
+t.test('a NAS that acknowledges a Disconnect and keeps the session is told again, and it is told of', async (t) => {
+  const { database, pool, alice, nas, faults } = await scene(t, 'session');
+  const hash = policyHash('active', home.downBps, home.upBps);
+  const id = await openSession(pool, { nasName: 'nas1', subscriberId: alice, policyHash: hash });
+  nas.entries.set(String(id), acceptedEntry(home));
+  const logged: object[] = [];
+  const { dispatcher } = await startServer(t, database, [commandedNas('nas1', nas)], { logged });
+  await until(isState(pool, 'converged'));
+  faults.push('ignored');
+  await pool.query('UPDATE subscriber SET disconnect_before = now()');
+  await until(async () => nas.wire.length === 1 && (await rowOf(pool))['evidence'] === 'ack');
+  t.ok(nas.entries.has(String(id)), 'it said yes and did nothing');
+  const looked = await rowOf(pool);
+  t.match(looked, { state: 'converged', applied: { present: false }, disproved: 0 });
+  t.ok(looked['due_at'], 'and is looked at again');
+  await pool.query(`UPDATE session SET last_event_at = now() + interval '11 s'`);
+  await pool.query('UPDATE enforcement SET due_at = now()');
+  await until(() => nas.wire.length === 2);
+  await until(isState(pool, 'converged'));
+  t.notOk(nas.entries.has(String(id)));
+  t.match(await rowOf(pool), { disproved: 1, evidence: 'ack', last_error: null });
+  t.same(
+    (await pool.query('SELECT command, driver, outcome, detail FROM nas_command ORDER BY id')).rows.map(
+      (row: Record<string, unknown>) => [row['command'], row['driver'], row['outcome']],
+    ),
+    [
+      ['user_disconnect', 'coa', 'applied'],
+      ['user_disconnect', 'accounting', 'disproved'],
+      ['user_disconnect', 'coa', 'applied'],
+    ],
+  );
+  t.same([...dispatcher.measures.disproofs], [{ nas: 'nas1', how: 'still-there', count: 1 }]);
+  t.match(
+    logged.find((line) => JSON.stringify(line).includes('still there')),
+    { level: 40, nas: 'nas1', subscriber: alice, times: 1 },
+  );
 });
