@@ -330,7 +330,7 @@ export class Dispatcher {
     if (results !== 'unknown') for (const one of results) this.measures.noteOutcome(one.driver, one.outcome.outcome);
     const last = results === 'unknown' ? undefined : results.at(-1);
     this.#results.add({ begun, results, outcome, plannedAtMs });
-    lane?.learn(outcome.lesson, last?.outcome.text ?? '');
+    lane?.learn(outcome.lesson, begun.row.subject.subscriber.login, last);
   }
 
   #written({ begun, outcome }: EndedRun, isStale: boolean): void {
