@@ -25,6 +25,7 @@ import type { Directory } from '../store/directory.js';
 import { spoilEntries } from '../store/enforcement-births.js';
 import { pruneTightenings, readFuse } from '../store/fuse-rows.js';
 import { countStates, reportOwned } from '../store/nas-owner.js';
+import { abandonedNases } from '../store/nas-progress.js';
 import { saveNasSettings } from '../store/nas-settings.js';
 import { closeSessions } from '../store/sweeps.js';
 import type { CommandedNas } from '../workers/commanded-nas.js';
@@ -211,6 +212,12 @@ export class EnforcementSide {
       }),
     );
     this.#settingsSaved = true;
+    const names = config.nas.map(({ name }) => name);
+    for (const { name, enforcements } of await abandonedNases(pool, names, config.server.instance))
+      this.#deps.log.warn(
+        { nas: name, enforcements },
+        'a NAS that is not in the configuration has enforcements: they stay, and nothing is sent, until it is there again',
+      );
   }
 
   /** The NASes of the policy; one that has not changed is the same as before, connections and all. */

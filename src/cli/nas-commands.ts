@@ -23,7 +23,10 @@ export function registerNasCommands(program: Command, context: CommandContext): 
     .command('show <name>')
     .description('show one: how it is commanded, who commands it, the last commands and troubles')
     .action(async (name: string) => {
-      const { showNas } = await import('./nas-show.js');
+      const { showAbandonedNas, showNas } = await import('./nas-show.js');
+      const { nas: entries } = await context.config();
+      const isConfigured = entries.some((entry) => entry.name === name);
+      if (!isConfigured && (await showAbandonedNas(context, name))) return;
       await showNas(context, await entryNamed(context, name));
     });
   nas

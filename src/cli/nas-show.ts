@@ -3,6 +3,7 @@
  *
  * Enters: a NAS. Leaves: a description, its troubles and its last commands. Invariant: no secret is among what is told.
  */
+import type { Pool } from 'pg';
 import { commandNames, readingCommandNames } from '../domain/service-state.js';
 import { HostKeyStore } from '../nas/host-keys.js';
 import { knownHostKey, sshTargetOf } from '../nas/nas-transports.js';
@@ -11,6 +12,7 @@ import type { CompiledCommand } from '../nas/step.js';
 import { commandsOfNas } from '../store/command-history.js';
 import type { CommandRow } from '../store/command-history.js';
 import { commanderOf, countsByNas, disproofsOf, troublesOf } from '../store/nas-progress.js';
+import type { NasCommander, NasCounts, NasTrouble } from '../store/nas-progress.js';
 import { lastRun, type ReconcileRunRow } from '../store/reconcile-rows.js';
 import type { CommandContext } from './command-context.js';
 import { count, showDuration, showTime } from './display.js';
@@ -24,12 +26,7 @@ const shownTroubles = 5;
 /** Prints one NAS. */
 export async function showNas(context: CommandContext, { entry, profile }: NamedNas): Promise<void> {
   const pool = await context.pool();
-  const [counts, commander, troubles, commands] = [
-    (await countsByNas(pool)).get(entry.name) ?? {},
-    await commanderOf(pool, entry.name),
-    await troublesOf(pool, entry.name, shownTroubles),
-    await commandsOfNas(pool, entry.name, shownCommands),
-  ];
+  const { counts, commander, troubles, commands } = await progressOf(pool, entry.name);
   const disproofs = await disproofsOf(pool, entry.name);
   const compared = await lastRun(pool, entry.name);
   const target = sshTargetOf(entry);
@@ -60,7 +57,6 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     return;
   }
   const zone = await context.timeZone();
-  const since = commander === undefined ? '' : showTime(commander.since, zone);
   const lines: (readonly [string, string])[] = [
     ['name', entry.name],
     ['address', entry.addresses.join(', ')],
@@ -74,16 +70,8 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     ['limits', `${String(entry.parallel)} at once, ${String(entry.commandsPerSecond)} a second`],
     ...(target === undefined ? [] : [['ssh', `${target.user}@${target.host} port ${String(target.port)}`] as const]),
     ...(target === undefined ? [] : [['host key', hostKey ?? 'none is trusted: "sluice nas trust"'] as const]),
-    [
-      'enforcements',
-      Object.entries(counts)
-        .map(([state, number]) => `${String(number)} ${state}`)
-        .join(', ') || 'none',
-    ],
-    [
-      'commanded by',
-      commander === undefined || commander.released_at !== null ? 'no server' : `${commander.instance} since ${since}`,
-    ],
+    ['enforcements', countsText(counts)],
+    ['commanded by', commanderText(commander, zone)],
     ...(commander === undefined || commander.breaker === 'closed'
       ? []
       : [['stopped', `${commander.breaker}: ${commander.breaker_reason ?? ''}`] as const]),
@@ -96,10 +84,80 @@ export async function showNas(context: CommandContext, { entry, profile }: Named
     ...(disproofs === 0
       ? []
       : [['disproved', `${count(disproofs, 'place')} where it had confirmed what was not so`] as const]),
-    ...troubles.map(({ error, count: places }) => ['trouble', `${String(places)} × ${error}`] as const),
+    ...troubleLines(troubles),
   ];
-  await context.print(lines.map(([key, value]) => `${`${key}:`.padEnd(15)}${printable(value)}`).join('\n'));
+  await printPairs(context, lines);
   await context.print(`\ncommands:\n${ways.map(([name, way]) => `  ${name.padEnd(22)}${printable(way)}`).join('\n')}`);
+  await printCommands(context, commands, zone);
+}
+
+/**
+ * Prints what is known of a NAS that was taken out of the configuration.
+ *
+ * @returns false: there is nothing of it, and never was
+ */
+export async function showAbandonedNas(context: CommandContext, name: string): Promise<boolean> {
+  const { counts, commander, troubles, commands } = await progressOf(await context.pool(), name);
+  if (Object.keys(counts).length === 0 && commander === undefined) return false;
+  const mode = 'not in the configuration';
+  if (context.json) {
+    await context.printJson({
+      name,
+      mode,
+      enforcements: counts,
+      commander: commander ?? null,
+      troubles,
+      last_commands: commands,
+    });
+    return true;
+  }
+  const zone = await context.timeZone();
+  await printPairs(context, [
+    ['name', name],
+    ['mode', `${mode}: nothing is sent to it, and what it has of ours stays, until it is there again`],
+    ['enforcements', countsText(counts)],
+    ['commanded by', commanderText(commander, zone)],
+    ...troubleLines(troubles),
+  ]);
+  await printCommands(context, commands, zone);
+  return true;
+}
+
+interface Progress {
+  readonly counts: NasCounts;
+  readonly commander: NasCommander | undefined;
+  readonly troubles: readonly NasTrouble[];
+  readonly commands: readonly CommandRow[];
+}
+
+async function progressOf(pool: Pool, name: string): Promise<Progress> {
+  return {
+    counts: (await countsByNas(pool)).get(name) ?? {},
+    commander: await commanderOf(pool, name),
+    troubles: await troublesOf(pool, name, shownTroubles),
+    commands: await commandsOfNas(pool, name, shownCommands),
+  };
+}
+
+function countsText(counts: NasCounts): string {
+  const parts = Object.entries(counts).map(([state, number]) => `${String(number)} ${state}`);
+  return parts.join(', ') || 'none';
+}
+
+function commanderText(commander: NasCommander | undefined, zone: string): string {
+  if (commander === undefined || commander.released_at !== null) return 'no server';
+  return `${commander.instance} since ${showTime(commander.since, zone)}`;
+}
+
+function troubleLines(troubles: readonly NasTrouble[]): (readonly [string, string])[] {
+  return troubles.map(({ error, count }) => ['trouble', `${String(count)} × ${error}`]);
+}
+
+async function printPairs(context: CommandContext, lines: readonly (readonly [string, string])[]): Promise<void> {
+  await context.print(lines.map(([key, value]) => `${`${key}:`.padEnd(15)}${printable(value)}`).join('\n'));
+}
+
+async function printCommands(context: CommandContext, commands: readonly CommandRow[], zone: string): Promise<void> {
   if (commands.length === 0) return;
   const { drawTable } = await import('./table.js');
   await context.print('');

@@ -122,7 +122,7 @@ export const nasSchema = z.strictObject({
   parallel: wholeNumber({ min: 1, max: 256, default: 16 }, 'Commands to this NAS at once.'),
   commands_per_second: wholeNumber(
     { min: 1, max: 10_000, default: 500 },
-    'Commands to this NAS at most; what is more waits its turn.',
+    'Commands to this NAS at most; what is said of one subscriber at once counts once. What is more waits its turn.',
   ),
   coa: z
     .strictObject({

@@ -42,6 +42,8 @@ interface Cursor {
   done: StepResult[];
   /** Why the fallback was taken. */
   refusal: StepResult | undefined;
+  /** A Disconnect took the place of a command: there is no session any more that the rest could be said about. */
+  isSessionEnded: boolean;
   isOver: boolean;
 }
 
@@ -97,6 +99,7 @@ export class ProfileDriver implements NasDriver {
         isFallback: false,
         done: [],
         refusal: undefined,
+        isSessionEnded: false,
         isOver: false,
       };
       this.#nextCommand(cursor);
@@ -165,7 +168,7 @@ export class ProfileDriver implements NasDriver {
   #stretchOf(cursor: Cursor): { readonly driver: DriverName; readonly tasks: readonly StepTask[] } {
     const { run } = cursor;
     const tasks = cursor.steps.slice(cursor.step).map((step) => ({ run, command: commandOf(cursor), step }));
-    for (const command of run.commands.slice(cursor.command + 1)) {
+    for (const command of endsSession(cursor) ? [] : run.commands.slice(cursor.command + 1)) {
       const compiled = this.#commands.get(command.name);
       if (compiled?.notApplicable !== undefined) continue;
       if (compiled === undefined || compiled.steps.length === 0) break;
@@ -210,6 +213,7 @@ export class ProfileDriver implements NasDriver {
     if (result.outcome.outcome === 'applied') {
       cursor.step += 1;
       if (cursor.step < cursor.steps.length) return;
+      if (endsSession(cursor)) cursor.isSessionEnded = true;
       this.#close(cursor, mergedOutcome(cursor));
       return;
     }
@@ -259,11 +263,13 @@ export class ProfileDriver implements NasDriver {
       }
       const compiled = this.#commands.get(planned.name);
       cursor.steps = compiled?.steps ?? [];
-      if (compiled?.notApplicable === undefined && cursor.steps.length > 0) return;
+      const isMoot = cursor.isSessionEnded && cursor.steps.every((step) => driverOf(step) === 'coa');
+      const needless = compiled?.notApplicable ?? (isMoot ? 'its session was ended instead' : undefined);
+      if (needless === undefined && cursor.steps.length > 0) return;
       const outcome: CommandOutcome =
-        compiled?.notApplicable === undefined
+        needless === undefined
           ? { outcome: 'unsayable', text: `the profile does not say how ${planned.name} is done` }
-          : { outcome: 'applied', evidence: 'not-applicable', text: outcomeText(compiled.notApplicable) };
+          : { outcome: 'applied', evidence: 'not-applicable', text: outcomeText(needless) };
       const nowMs = this.#clock.nowMs();
       const driver = this.#anyDriver();
       cursor.results.push({
@@ -292,6 +298,11 @@ function commandOf(cursor: Cursor): EnforcementRun['commands'][number] {
   const command = cursor.run.commands[cursor.command];
   if (command === undefined) throw new Error('a cursor stands behind its last command');
   return command;
+}
+
+/** Whether what is being done is to end the session in place of a command about it. */
+function endsSession({ isFallback, steps }: Cursor): boolean {
+  return isFallback && steps.every((step) => step.send === 'disconnect');
 }
 
 /** The outcome of the last step, with the texts of those before it. */

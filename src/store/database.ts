@@ -148,6 +148,11 @@ export function isAboutRows(error: unknown): boolean {
   return error instanceof pg.DatabaseError && DATA_CLASSES.has((error.code ?? '').slice(0, 2));
 }
 
+/** Whether a lock was not to be had in the time that was given (`lock_timeout`). */
+export function isLockedBySomebody(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '55P03';
+}
+
 /** int8 as a number where that is exact, as a bigint beyond 2⁵³. */
 function parseInt8(text: string): number | bigint {
   const value = Number(text);

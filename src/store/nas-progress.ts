@@ -59,6 +59,33 @@ export async function nasSights(pool: Pick<Pool, 'query'>): Promise<ReadonlyMap<
   return new Map(rows.map(({ name, ...sight }) => [name, sight]));
 }
 
+/** A NAS with enforcements that nobody commands. */
+export interface AbandonedNas {
+  readonly name: string;
+  readonly enforcements: number;
+}
+
+/**
+ * NASes that have enforcements, are not in a configuration, and that no other server commands either.
+ *
+ * @param configured the names in the configuration of this instance
+ */
+export async function abandonedNases(
+  pool: Pick<Pool, 'query'>,
+  configured: readonly string[],
+  instance: string,
+): Promise<AbandonedNas[]> {
+  const { rows } = await pool.query<AbandonedNas>(
+    `SELECT n.name, (SELECT count(*)::int FROM enforcement e WHERE e.nas_name = n.name) AS enforcements
+     FROM (SELECT name FROM nas UNION SELECT nas_name FROM nas_owner) AS n
+     WHERE n.name <> ALL ($1::text[]) AND EXISTS (SELECT FROM enforcement e WHERE e.nas_name = n.name)
+       AND NOT EXISTS (SELECT FROM nas_owner o WHERE o.nas_name = n.name AND o.released_at IS NULL AND o.instance <> $2)
+     ORDER BY n.name`,
+    [configured, instance],
+  );
+  return rows;
+}
+
 /** A reason and how many enforcements have it. */
 export interface NasTrouble {
   readonly error: string;

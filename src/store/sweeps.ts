@@ -8,7 +8,7 @@ import { foldEnds } from '../domain/session-batch.js';
 import type { SyntheticCause } from '../domain/session.js';
 import { saveOutcome } from './batch-outcome.js';
 import { loadWorldOfSessions } from './batch-world.js';
-import { withTransaction } from './database.js';
+import { isLockedBySomebody, withTransaction } from './database.js';
 
 /**
  * Before this instant every instance has seen every change and applied every fact. An instance that stopped in order, or was not heard of
@@ -168,9 +168,22 @@ export async function prune(pool: Pool, retention: Retention, limit: number): Pr
   return Math.max(...deleted);
 }
 
-/** Makes the months ahead and drops whole months past retention. @returns names dropped */
-export async function rollPartitions(pool: Pool, retention: Retention): Promise<string[]> {
-  await pool.query('SELECT sluice_make_partitions($1)', [retention.partitionsAhead]);
+/**
+ * How long a lock on a partitioned table is waited for, ms. Whoever writes to the table stands behind us meanwhile; billing may keep it for as long as it
+ * likes, and months are made well ahead.
+ */
+const PARTITION_LOCK_MS = 100;
+
+/** What became of the months. */
+export interface RolledPartitions {
+  readonly dropped: readonly string[];
+  /** Somebody has written to one of the tables and not committed yet: it is to be tried again later. */
+  readonly isDeferred: boolean;
+}
+
+/** Makes the months ahead and drops whole months past retention, unless somebody is in the way. */
+export async function rollPartitions(pool: Pool, retention: Retention): Promise<RolledPartitions> {
+  const isMade = await unlessLocked(pool, 'SELECT sluice_make_partitions($1)', [retention.partitionsAhead]);
   const { rows } = await pool.query<{ name: string }>(
     `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
      JOIN pg_partitioned_table t ON t.partrelid = p.oid
@@ -179,8 +192,23 @@ export async function rollPartitions(pool: Pool, retention: Retention): Promise<
          - make_interval(months => CASE p.relname WHEN 'nas_command' THEN $2::int ELSE $1::int END))::date`,
     [retention.historyMonths, retention.commandMonths],
   );
-  for (const row of rows) await pool.query(`DROP TABLE ${pgIdentifier(row.name)}`);
-  return rows.map((row) => row.name);
+  const dropped: string[] = [];
+  for (const { name } of rows) if (await unlessLocked(pool, `DROP TABLE ${pgIdentifier(name)}`, [])) dropped.push(name);
+  return { dropped, isDeferred: !isMade || dropped.length < rows.length };
+}
+
+/** @returns false: somebody has a lock that is in the way, and nothing was done */
+async function unlessLocked(pool: Pool, sql: string, values: readonly unknown[]): Promise<boolean> {
+  try {
+    await withTransaction(pool, async (client) => {
+      await client.query(`SET LOCAL lock_timeout = ${String(PARTITION_LOCK_MS)}`);
+      await client.query(sql, [...values]);
+    });
+    return true;
+  } catch (error) {
+    if (isLockedBySomebody(error)) return false;
+    throw error;
+  }
 }
 
 function pgIdentifier(name: string): string {

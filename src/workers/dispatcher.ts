@@ -19,6 +19,7 @@ import { type RoundResult, runRound } from './enforcement-round.js';
 import { Loop } from './loop.js';
 import { LaneKeeper } from './lane-keeper.js';
 import type { NasLane } from './nas-lane.js';
+import { rehearse } from './rehearsal.js';
 import { type EndedRun, ResultWriter } from './result-writer.js';
 import { type BegunRun, outcomeOfRun, type RunResults } from './run-outcome.js';
 
@@ -79,6 +80,7 @@ export class Dispatcher {
   readonly #rounds: Loop;
   readonly #loops: readonly Loop[];
   #databaseAheadMs = 0;
+  #isRehearsed = false;
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps;
@@ -183,6 +185,14 @@ export class Dispatcher {
   /** Takes NASes that nobody owns. @returns false */
   async own(): Promise<boolean> {
     await this.#keeper.take();
+    if (!this.#isRehearsed && this.lanes.size > 0) {
+      this.#isRehearsed = true;
+      const { fuse, totalSubscribers, log } = this.#deps;
+      const shared = { reader: this.#reader, owner: this.#keeper.owner, nasNames: [...this.lanes.keys()] };
+      await rehearse({ ...shared, fuse: fuse(), totalSubscribers: totalSubscribers() }).catch((error: unknown) =>
+        log.debug({ err: error }, 'what a change takes could not be rehearsed'),
+      );
+    }
     return false;
   }
 
@@ -349,7 +359,7 @@ export class Dispatcher {
       );
     }
     this.#results.add({ begun, results, outcome, plannedAtMs });
-    lane?.learn(outcome.lesson, last?.outcome.text ?? '');
+    lane?.learn(outcome.lesson, begun.row.subject.subscriber.login, last);
   }
 
   #written({ begun, outcome }: EndedRun, isStale: boolean): void {

@@ -148,13 +148,14 @@ function lookAtFarewell(desired: DesiredService, known: KnownService): Look {
   return { step: 'send', plan, intent };
 }
 
-/** The NAS has said that it does not know the session: it is believed once the next update has not come either. */
-function lookAtGone(row: Enforcement, nas: CommandedNas, { nowMs }: LookContext): Look | undefined {
+/** The NAS has said that it does not know the session: it is believed once the next update has not come either, unless somebody wants it asked again. */
+function lookAtGone(row: Enforcement, nas: CommandedNas, { nowMs, isForced }: LookContext): Look | undefined {
   const { goneAtMs, session } = row;
   if (goneAtMs === null || session === null || row.kind !== 'session') return undefined;
   if (session.lastReceivedAtMs > goneAtMs) return undefined;
   const dueAtMs = goneDueAtMs(session, nas, goneAtMs);
-  return nowMs >= dueAtMs ? { step: 'close-session' } : writeIfNews(row, { ...unchanged(row), dueAtMs });
+  if (nowMs >= dueAtMs) return { step: 'close-session' };
+  return isForced ? undefined : writeIfNews(row, { ...unchanged(row), dueAtMs });
 }
 
 /** Its word proves nothing any more, and it is told again: the first time at once, then ever more slowly. */

@@ -1,17 +1,18 @@
 /**
  * The way to one NAS: what waits for it, what may go, what is under way. Enters: ids that wait, runs whose attempt is committed. Leaves: results, in
- * whatever order they come. Invariants: no more calls at once and commands per second than the NAS takes; loosenings go first; a dead NAS gets one
+ * whatever order they come. Invariants: no more calls at once and places per second than the NAS takes; loosenings go first; a dead NAS gets one
  * probe at a time; nothing of a lane ever waits for another one.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Tendency } from '../domain/tightening.js';
-import type { EnforcementRun, RunResult } from '../nas/driver.js';
+import type { CommandResult, EnforcementRun, RunResult } from '../nas/driver.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import type { CommandedNas } from './commanded-nas.js';
 import { RefusalWatch } from './refusal-watch.js';
 import type { BegunRun, LaneLesson, RunResults } from './run-outcome.js';
 import { TokenBucket } from './token-bucket.js';
+import { TroubleLog } from './trouble-log.js';
 
 /** Ids that may wait in one lane. Of a NAS with more, all are looked at again when there is room. */
 const MAX_WAITING = 200_000;
@@ -69,6 +70,7 @@ export class NasLane {
   readonly #breaker: CircuitBreaker;
   readonly #refusals = new RefusalWatch();
   readonly #tokens: TokenBucket;
+  readonly #troubles: TroubleLog;
   #ready: ReadyRun[] = [];
   #calls = 0;
   #underWay = 0;
@@ -83,6 +85,7 @@ export class NasLane {
     this.nas = deps.nas;
     this.#breaker = new CircuitBreaker(deps.random);
     this.#tokens = new TokenBucket(deps.nas.commandsPerSecond, deps.nowMs());
+    this.#troubles = new TroubleLog(deps.log, deps.nas.name, deps.nowMs);
   }
 
   get view(): LaneView {
@@ -160,10 +163,16 @@ export class NasLane {
     this.#pump();
   }
 
-  /** What it is learnt from a result: whether the NAS is there, and agrees. */
-  learn(lesson: LaneLesson, text: string): void {
+  /**
+   * What is learnt from a run: whether the NAS is there, and agrees.
+   *
+   * @param last its last result; undefined: nothing was said
+   */
+  learn(lesson: LaneLesson, login: string, last: CommandResult | undefined): void {
     const { nowMs, log, nas, onReturn } = this.#deps;
     const now = nowMs();
+    const text = last?.outcome.text ?? '';
+    if (last !== undefined) this.#troubles.note(login, last);
     if (lesson === 'none') this.#breaker.abandoned();
     else if (lesson === 'silent') {
       if (this.#breaker.silent(now)) {
@@ -229,10 +238,8 @@ export class NasLane {
       }
       if (!this.#tokens.has(now)) break;
       const batch = this.#ready.splice(0, driver.maxBatchRuns);
-      this.#tokens.take(
-        batch.reduce((sum, { run }) => sum + run.commands.length, 0),
-        now,
-      );
+      // A wiped router is told five commands of every place, in one exchange: counted one by one they would take it half a minute.
+      this.#tokens.take(batch.length, now);
       this.#breaker.began(now);
       void this.#call(batch);
     }

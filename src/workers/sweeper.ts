@@ -154,8 +154,10 @@ export class Sweeper {
       commandMonths: config.history.commandRetentionMonths,
       partitionsAhead: config.history.partitionsAheadMonths,
     };
-    const dropped = await rollPartitions(pool, retention);
+    const { dropped, isDeferred } = await rollPartitions(pool, retention);
     if (dropped.length > 0) this.#deps.log.info({ partitions: dropped }, 'dropped history past its retention');
+    if (isDeferred)
+      this.#deps.log.warn('a transaction that is open keeps the months of the history from being rolled: tried again');
     return (await prune(pool, retention, SLICE * 10)) >= SLICE * 10;
   }
 

@@ -144,6 +144,12 @@ t.test('nas list, show and resync', async (t) => {
   // eslint-disable-next-line no-control-regex -- it is what must not be there
   t.notMatch(shown, /\u001b|correct horse|pk3Lx9Qv7Tz1Wd5Rb8Ym/u);
 
+  const removed = (await house.done(['nas', 'show', 'gone'])).stdout;
+  t.match(removed, /mode: +not in the configuration: nothing is sent to it/u);
+  t.match(removed, /enforcements: +1 pending/u);
+  t.match((await house.done(['nas', 'show', 'gone', '--json'])).json(), { name: 'gone', enforcements: { pending: 1 } });
+  t.match(await house.run(['nas', 'show', 'gon']), { code: 1, stderr: /there is no NAS 'gon'/u });
+
   t.match((await house.done(['nas', 'resync', 'linux'])).stdout, 'linux: 2 enforcements will be said again');
   const { rows } = await pool.query<{ nas_name: string; applied: unknown; due: boolean; told: boolean }>(
     `SELECT nas_name, applied, due_at IS NOT NULL AS due, EXISTS (SELECT FROM change_feed c WHERE c.kind = 'enforcement' AND c.ref = e.id) AS told

@@ -1,10 +1,5 @@
 // A Linux router for real: OpenSSH, nftables and tc in a namespace, a subscriber behind it, the world before it. What the profile linux-nft-ssh says over
 // SSH is what the subscriber sees.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 import type { CommandName, PresentService } from '../../src/domain/service-state.js';
@@ -14,154 +9,45 @@ import { systemNasClock } from '../../src/nas/nas-clock.js';
 import { sshTransportOf } from '../../src/nas/nas-transports.js';
 import { compileProfile } from '../../src/nas/profile.js';
 import { ProfileDriver } from '../../src/nas/profile-driver.js';
-import { checkout, confFolder } from '../config/conf-folder.js';
+import { confFolder } from '../config/conf-folder.js';
 import { present } from '../nas/command-context.js';
 import { smallEncoder } from '../nas/small-dictionary.js';
-import { canMakeNamespaces, makeNamespace, run } from '../support/namespaces.js';
-import type { Namespace } from '../support/namespaces.js';
-import { until } from '../support/until.js';
+import {
+  management,
+  startLinuxRouter,
+  subscriber,
+  viewFrom,
+  withoutLinuxRouter,
+  world,
+} from '../support/linux-router.js';
+import type { LinuxRouter } from '../support/linux-router.js';
 
-const subscriber = '100.64.3.7';
-const world = '203.0.113.2';
-const portal = '203.0.113.80';
-const management = { host: '169.254.77.1', nas: '169.254.77.2' };
+const skip = await withoutLinuxRouter();
 
-const missing = ['/usr/sbin/sshd', '/usr/sbin/nft', '/usr/sbin/ip', '/usr/sbin/tc'].filter((file) => !existsSync(file));
-const skip =
-  process.getuid?.() !== 0
-    ? 'needs root'
-    : missing.length > 0
-      ? `not installed: ${missing.join(', ')}`
-      : (await canMakeNamespaces())
-        ? false
-        : 'network namespaces cannot be made here';
-
-/** Code blocks of the document page, so that what it tells people to do is what is tried here. */
-async function blocks(): Promise<{ readonly setup: string; readonly rules: string }> {
-  const page = await readFile(join(checkout, 'docs/profiles/linux-nft-ssh.md'), 'utf8');
-  const block = (language: string): string =>
-    new RegExp(`\`\`\`${language} router\\n([^]*?)\`\`\``, 'u').exec(page)?.[1] ?? '';
-  return { setup: block('sh'), rules: block('nft') };
-}
-
-interface LinuxNas {
-  readonly router: Namespace;
-  readonly home: Namespace;
-  readonly outside: Namespace;
+interface LinuxNas extends LinuxRouter {
   readonly driver: ProfileDriver;
-  /** Empties the router and sets it up as after a start. */
-  wipe(): Promise<void>;
-  /** Everything that commands can have changed. */
-  state(): Promise<string>;
 }
 
 async function linuxNas(t: Test, connections: number): Promise<LinuxNas> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-linux-nas-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  const [router, home, outside] = [
-    await makeNamespace(t, 'nas'),
-    await makeNamespace(t, 'home'),
-    await makeNamespace(t, 'world'),
-  ];
-  const link = async (
-    left: Namespace | undefined,
-    leftName: string,
-    leftAddress: string,
-    right: Namespace,
-    rightName: string,
-    rightAddress: string,
-  ) => {
-    await run(
-      'ip',
-      'link',
-      'add',
-      leftName,
-      ...(left === undefined ? [] : ['netns', left.name]),
-      'type',
-      'veth',
-      'peer',
-      'name',
-      rightName,
-      'netns',
-      right.name,
-    );
-    const there = left === undefined ? run : left.run.bind(left);
-    await there('ip', 'address', 'add', leftAddress, 'dev', leftName);
-    await there('ip', 'link', 'set', leftName, 'up');
-    await right.run('ip', 'address', 'add', rightAddress, 'dev', rightName);
-    await right.run('ip', 'link', 'set', rightName, 'up');
-  };
-  await link(undefined, `slc${process.pid}`, `${management.host}/30`, router, 'eth9', `${management.nas}/30`);
-  await link(home, 'eth0', `${subscriber}/16`, router, 'eth1', '100.64.0.1/16');
-  await link(outside, 'eth0', `${world}/24`, router, 'eth0', '203.0.113.1/24');
-  await outside.run('ip', 'address', 'add', `${portal}/24`, 'dev', 'eth0');
-  await home.run('ip', 'route', 'add', 'default', 'via', '100.64.0.1');
-  await outside.run('ip', 'route', 'add', 'default', 'via', '203.0.113.1');
-  const { setup, rules } = await blocks();
-  await writeFile(join(folder, 'rules.nft'), rules);
-  await router.sh(setup);
-  await router.run('nft', '-f', join(folder, 'rules.nft'));
-  for (const [address, port, text] of [
-    [world, 80, 'the world'],
-    [portal, 80, 'the portal'],
-    [world, 8080, 'another port'],
-  ] as const) {
-    const server = `const { createServer } = require('node:http');
-      const block = Buffer.alloc(2_000_000, 'x');
-      createServer((request, reply) => reply.end(request.url === '/block' ? block : '${text}')).listen(${port}, '${address}', () => console.log('ready'));`;
-    await new Promise((resolve) => outside.start(process.execPath, '-e', server).stdout?.once('data', resolve));
-  }
-  await startSshd(router, folder);
-  return { router, home, outside, ...(await driverFor(t, folder, connections, router)) };
-
-  async function driverFor(t: Test, folder: string, connections: number, router: Namespace) {
-    const conf = await confFolder(t, {});
-    await conf.write('conf/key', await readFile(join(folder, 'client'), 'utf8'));
-    const fingerprint = (await run('ssh-keygen', '-l', '-f', join(folder, 'host.pub'))).split(' ')[1] ?? '';
-    await conf.write(
-      'conf/nas.d/linux.toml',
-      `name = "linux"\naddress = "${management.nas}"\nprofile = "linux-nft-ssh"\nsecret = "pk3Lx9Qv7Tz1Wd5Rb8Ym"\n` +
-        `[ssh]\nuser = "root"\nkey_file = "key"\nhost_key = "${fingerprint}"\nconnections = ${connections}\n`,
-    );
-    const config = await conf.load();
-    const entry = config.nas.find(({ name }) => name === 'linux')!;
-    const profile = compileProfile(config.profiles['linux-nft-ssh']!, smallEncoder);
-    const ssh = sshTransportOf(entry, profile, {
-      hostKeys: new HostKeyStore(conf.root),
-      onHostKeyRefused: () => undefined,
-      clock: systemNasClock,
-    });
-    const driver = new ProfileDriver(profile.commands, { ssh: ssh! }, systemNasClock);
-    t.teardown(() => driver.stop());
-    const wipe = async (): Promise<void> => {
-      await router.sh(
-        `nft -f ${join(folder, 'rules.nft')}; for dev in sluice-down sluice-up; do tc qdisc del dev $dev root; tc qdisc replace dev $dev root handle 1: htb; done`,
-      );
-    };
-    const state = (): Promise<string> =>
-      router.sh('nft list ruleset; tc class show dev sluice-down; tc class show dev sluice-up');
-    return { driver, wipe, state };
-  }
-}
-
-async function startSshd(router: Namespace, folder: string): Promise<void> {
-  for (const name of ['host', 'client'])
-    await run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name));
-  await run('mkdir', '-p', '/run/sshd');
-  const settings = [
-    `HostKey ${folder}/host`,
-    `AuthorizedKeysFile ${folder}/client.pub`,
-    'PermitRootLogin prohibit-password',
-    'PasswordAuthentication no',
-    'StrictModes no',
-    'UsePAM no',
-    `PidFile ${folder}/pid`,
-    `ListenAddress ${management.nas}:22`,
-    'LogLevel ERROR',
-  ];
-  await writeFile(join(folder, 'sshd_config'), settings.join('\n'));
-  router.start('/usr/sbin/sshd', '-D', '-e', '-f', join(folder, 'sshd_config'));
-  await until(async () => (await router.run('ss', '-Hltn', 'sport = :22')) !== '');
+  const router = await startLinuxRouter(t);
+  const conf = await confFolder(t, {});
+  await conf.write('conf/key', router.clientKey);
+  await conf.write(
+    'conf/nas.d/linux.toml',
+    `name = "linux"\naddress = "${management.nas}"\nprofile = "linux-nft-ssh"\nsecret = "pk3Lx9Qv7Tz1Wd5Rb8Ym"\n` +
+      `[ssh]\nuser = "root"\nkey_file = "key"\nhost_key = "${router.fingerprint}"\nconnections = ${connections}\n`,
+  );
+  const config = await conf.load();
+  const entry = config.nas.find(({ name }) => name === 'linux')!;
+  const profile = compileProfile(config.profiles['linux-nft-ssh']!, smallEncoder);
+  const ssh = sshTransportOf(entry, profile, {
+    hostKeys: new HostKeyStore(conf.root),
+    onHostKeyRefused: () => undefined,
+    clock: systemNasClock,
+  });
+  const driver = new ProfileDriver(profile.commands, { ssh: ssh! }, systemNasClock);
+  t.teardown(() => driver.stop());
+  return { ...router, driver };
 }
 
 const ipv4Alone = { framedPrefix: null, delegatedPrefix: null };
@@ -190,32 +76,6 @@ const failures = (results: readonly RunResult[]): string[] =>
       outcome.outcome === 'applied' ? [] : [`${command.name}: ${outcome.outcome} ${outcome.text}`],
     ),
   );
-
-/** Programs that look at the world from where the subscriber is: one process, so that a look costs no start of one. */
-function viewFrom(home: Namespace): (url: string) => Promise<{ readonly text: string; readonly payloadBps: number }> {
-  const script = `require('node:readline').createInterface({ input: process.stdin }).on('line', async (line) => {
-    const [id, url] = line.split(' ');
-    const beganAt = performance.now();
-    let text = 'nothing';
-    try {
-      text = await (await fetch(url, { signal: AbortSignal.timeout(url.endsWith('/block') ? 20000 : 700), headers: { connection: 'close' } })).text();
-    } catch {}
-    console.log(JSON.stringify({ id, text: text.slice(0, 40), payloadBps: text.length * 8000 / (performance.now() - beganAt) }));
-  });`;
-  const child = home.start(process.execPath, '-e', script);
-  const waiting = new Map<string, (seen: { text: string; payloadBps: number }) => void>();
-  createInterface({ input: child.stdout! }).on('line', (line) => {
-    const { id, ...seen } = JSON.parse(line) as { id: string; text: string; payloadBps: number };
-    waiting.get(id)?.(seen);
-  });
-  let asked = 0;
-  return (url) =>
-    new Promise((resolve) => {
-      const id = String((asked += 1));
-      waiting.set(id, resolve);
-      child.stdin!.write(`${id} ${url}\n`);
-    });
-}
 
 t.test('a subscriber of a Linux router', { skip, timeout: 120_000 }, async (t) => {
   const { router, home, driver, state } = await linuxNas(t, 1);

@@ -146,6 +146,28 @@ t.test('a refusal goes to the fallback, once; whoever is not refused does not', 
   t.equal(silent.calls.length, 1, 'silence is no refusal');
 });
 
+t.test('where a Disconnect took the place of a command, nothing more is said about the session', async (t) => {
+  const transport = new NotingTransport('coa', ({ step }) => (step.send === 'coa' ? refused : applied));
+  const router = new NotingTransport('ssh');
+  const driver = new ProfileDriver(
+    commands({
+      user_redirect: { steps: [coa], fallback: [disconnect] },
+      user_rate_set: { steps: [coa] },
+      user_add: { steps: [ssh] },
+    }),
+    { coa: transport, ssh: router },
+    clock,
+  );
+  const [result] = await driver.run([runOf(['user_redirect', 'user_rate_set', 'user_add'])], owner);
+  t.same(transport.calls, [['1 user_redirect coa', '1 user_rate_set coa'], ['1 user_redirect disconnect']]);
+  t.match(result?.results, [
+    { command: { name: 'user_redirect' }, sent: 'coa!\ndisconnect!', outcome: { outcome: 'applied', evidence: 'ack' } },
+    { command: { name: 'user_rate_set' }, sent: '', outcome: { outcome: 'applied', evidence: 'not-applicable' } },
+    { command: { name: 'user_add' }, driver: 'ssh', outcome: applied },
+  ]);
+  t.same(router.calls, [['1 user_add ssh']], 'what is no matter of the session is said all the same');
+});
+
 t.test('never reached is said only when nothing of the command was', async (t) => {
   const radius = new NotingTransport('coa');
   const shell = new NotingTransport('ssh', () => never);

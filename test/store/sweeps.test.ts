@@ -10,6 +10,8 @@ import { beat } from '../../src/store/instances.js';
 import { readCaughtUpMs } from '../../src/store/silence.js';
 import { freshDatabase } from '../support/database.js';
 import { applyFacts, fact, restart, type SessionFactShape, T0 } from '../support/facts.js';
+import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
+import { asClient } from '../support/postgres-server.js';
 import { Random } from '../support/session-lives.js';
 import { invariantProblems } from '../support/stored-world.js';
 
@@ -448,4 +450,28 @@ t.test('months that have rows already get their partitions all the same', async 
        (SELECT count(*) FROM session_history)::int AS sessions, (SELECT count(*) FROM session_history_default)::int AS late_sessions`,
   );
   t.same(rows, [{ events: 7, late_events: 0, assignments: 3, open: 1, sessions: 3, late_sessions: 0 }]);
+});
+
+t.test('a transaction of billing that stays open holds up the months, and nobody but them', async (t) => {
+  const { pool, url } = await freshDatabase(t);
+  const accountId = await addAccount(pool);
+  const ids = [await addSubscriber(pool, { accountId }), await addSubscriber(pool, { accountId })];
+  const months = { sessionKeyDays: 30, changeFeedHours: 24, historyMonths: 36, commandMonths: 12, partitionsAhead: 6 };
+  await asClient(url, async (billing) => {
+    await billing.query('BEGIN');
+    await billing.query('UPDATE subscriber SET redirect = true WHERE id = $1', [ids[0]]);
+    const others = asClient(url, async (client) => {
+      await client.query(`SET lock_timeout = '2s'`);
+      for (let i = 0; i < 50; i++)
+        await client.query('UPDATE subscriber SET redirect = NOT redirect WHERE id = $1', [ids[1]]);
+    });
+    const [rolled] = await Promise.all([rollPartitions(pool, months), others]);
+    t.same(rolled, { dropped: [], isDeferred: true });
+    await billing.query('COMMIT');
+  });
+  t.same(await rollPartitions(pool, months), { dropped: [], isDeferred: false }, 'and then they are made');
+  const { rows } = await pool.query(
+    `SELECT count(*)::int AS months FROM pg_inherits WHERE inhparent = 'subscriber_event'::regclass`,
+  );
+  t.same(rows, [{ months: 8 }], 'this one, six ahead, and the rest');
 });

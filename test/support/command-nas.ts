@@ -47,6 +47,7 @@ export class CommandNas {
   unsigned = 0;
   readonly #secret: SharedSecret;
   readonly #stranger: Socket;
+  #isClosed = false;
 
   private constructor(
     private readonly socket: Socket,
@@ -70,9 +71,18 @@ export class CommandNas {
     for (const one of [socket, stranger]) {
       one.bind(0, host);
       await once(one, 'listening');
-      t.teardown(() => one.close());
     }
-    return new CommandNas(socket, stranger, secret, behave);
+    const nas = new CommandNas(socket, stranger, secret, behave);
+    t.teardown(() => nas.close());
+    return nas;
+  }
+
+  /** Nobody listens any more. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.socket.close();
+    this.#stranger.close();
   }
 
   get port(): number {

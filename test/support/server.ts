@@ -37,6 +37,8 @@ export interface TestServerOptions {
   settings?: Settings;
   /** More files below conf (`nas.d/bras1.toml` …), or others in place of `nas.d/localhost.toml`. */
   files?: Record<string, string>;
+  /** Which of the files are programs. */
+  executable?: readonly string[];
   /** An ended server whose folders, ports and secret are used again. */
   again?: TestServer;
   /** A conf folder that is written already; ports and secret are then what it says, not what this object says. */
@@ -146,7 +148,7 @@ export class TestServer {
       };
       for (const [name, content] of Object.entries(files)) {
         await mkdir(dirname(join(confDir, name)), { recursive: true });
-        await writeFile(join(confDir, name), content, { mode: 0o600 });
+        await writeFile(join(confDir, name), content, { mode: options.executable?.includes(name) ? 0o700 : 0o600 });
       }
     }
     const program =

@@ -2,11 +2,17 @@
  * What keeps a NAS from being overrun, and a dead one from being hammered: back-off, rate, breaker, refusals, as tables.
  */
 import fc from 'fast-check';
+import { pino } from 'pino';
 import t from 'tap';
 import { LONGEST_MS, pauseAfterMs } from '../../src/workers/back-off.js';
 import { CircuitBreaker } from '../../src/workers/circuit-breaker.js';
+import { NasLane, type ReadyRun } from '../../src/workers/nas-lane.js';
 import { RefusalWatch } from '../../src/workers/refusal-watch.js';
 import { TokenBucket } from '../../src/workers/token-bucket.js';
+import { present } from '../nas/command-context.js';
+import { commandedNas } from '../support/enforced-network.js';
+import { FakeNas } from '../support/fake-nas.js';
+import { until } from '../support/until.js';
 
 t.test('pauses grow to five minutes, never end, and are spread', (t) => {
   const nominal = [1, 2, 3, 9, 10, 1000].map((failures) => pauseAfterMs(failures, 'silent', 0.5));
@@ -55,6 +61,51 @@ t.test('over any stretch no more than the rate and one burst passes', (t) => {
   t.equal(bucket.waitMs(0), 1_100, 'ten too many and one to go are paid in 1.1 s');
   t.equal(bucket.has(1_100), true);
   t.end();
+});
+
+t.test('what is told of one place at once counts once', async (t) => {
+  const heard: number[] = [];
+  const lane = new NasLane({
+    nas: {
+      ...commandedNas('bras1', new FakeNas({ kind: 'provisioned' })),
+      parallelCalls: 4,
+      // A burst of ten.
+      commandsPerSecond: 50,
+      driver: {
+        maxBatchRuns: 1,
+        async run(runs) {
+          heard.push(...runs.map(({ commands }) => commands.length));
+          return [];
+        },
+        stop: () => Promise.resolve(),
+      },
+    },
+    isOwner: () => true,
+    log: pino({ enabled: false }),
+    nowMs: () => 0,
+    random: () => 0.5,
+    onResult: () => undefined,
+    onRoom: () => undefined,
+    onReturn: () => undefined,
+  });
+  t.teardown(() => lane.retire(true));
+  const run = (enforcementId: number): ReadyRun => ({
+    plannedAtMs: 0,
+    begun: {} as ReadyRun['begun'],
+    run: {
+      enforcementId,
+      subject: { subscriberId: 1, accountId: 1, contract: 'C-1', plan: 'home' },
+      session: null,
+      commands: (
+        ['user_add', 'user_accept', 'user_redirect_cancel', 'own_disabled_cancel', 'user_rate_set'] as const
+      ).map((name) => ({ name, data: present, service: null })),
+      desired: present,
+    },
+  });
+  lane.begin([1, 2, 3, 4].map(run));
+  await until(() => heard.length === 4);
+  t.same(heard, [5, 5, 5, 5], 'twenty commands are four');
+  t.ok(lane.roomFor('loosening') > 0, 'and six more may go');
 });
 
 t.test('a breaker opens after three silences, probes alone, and closes by an answer', (t) => {
