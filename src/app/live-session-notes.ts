@@ -6,6 +6,7 @@ import { type AccountingFact, isRestart, type SessionFact } from '../domain/acco
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import { type IdentityRules, resolveSubscriber } from '../handlers/identity.js';
 import type { Directory } from '../store/directory.js';
+import { heldPrefixes } from '../store/live-sessions.js';
 
 export class LiveSessionNotes {
   readonly #directory: Directory;
@@ -29,7 +30,11 @@ export class LiveSessionNotes {
     const { nasName, nasBox, acctSessionId } = fact;
     const known = this.#directory.sessions.ofLine(nasName, nasBox, acctSessionId);
     // Whoever was nobody's when he was first heard of (nothing was loaded yet) is looked up again.
-    const isKnown = known?.subscriberId !== undefined && (fact.address === null || known.address !== undefined);
+    const prefixes = heldPrefixes(fact.framedPrefix, fact.delegatedPrefix) ?? known?.prefixes;
+    const isKnown =
+      known?.subscriberId !== undefined &&
+      (fact.address === null || known.address !== undefined) &&
+      prefixes?.length === known.prefixes?.length;
     if (fact.status === 'interim' && isKnown) return;
     const whose = resolveSubscriber(this.#directory, this.#rulesOf(nasName), fact);
     this.#directory.sessionStarted({
@@ -40,6 +45,7 @@ export class LiveSessionNotes {
       mac: fact.mac ?? undefined,
       nasPortId: fact.nasPortId ?? undefined,
       address: fact.address === null ? undefined : parseIpv4Address(fact.address),
+      prefixes,
       routingDomain: fact.routingDomain,
       startedAtMs: fact.eventAtMs - (fact.sessionSeconds ?? 0) * 1000,
       offerId: fact.class?.offerId,

@@ -22,6 +22,8 @@ const planKeys = [
   'down',
   'up',
   'pool',
+  'framed_pool',
+  'delegated_pool',
   'session_limit',
   'session_limit_action',
   'active',
@@ -39,6 +41,8 @@ export function registerPlanCommands(program: Command, context: CommandContext):
     .option('--down <rate>', 'rate towards the subscriber, such as 50M; default unlimited')
     .option('--up <rate>', 'rate from the subscriber')
     .option('--pool <pool>', 'pool of its dynamic addresses')
+    .option('--framed-pool <pool>', 'pool of IPv6 prefixes for its links')
+    .option('--delegated-pool <pool>', 'pool of IPv6 prefixes for the networks of its subscribers')
     .option('--session-limit <number>', 'sessions at once, 1 to 64; default 1')
     .option('--session-limit-action <action>', 'what one too many does: reject, or replace the oldest; default reject')
     .option('--valid-from <time>', 'serves from this instant')
@@ -73,7 +77,8 @@ async function planValues(context: CommandContext, given: ReadonlyMap<PlanKey, s
     else if (key === 'active') values.active = parseFlag(key, text);
     else if (key === 'session_limit') values.session_limit = parseWholeNumber(key, text, 1, 64);
     else if (key === 'session_limit_action') values.session_limit_action = parseAction(text);
-    else if (key === 'pool') values.pool_id = text === '' ? null : await poolId(context, text);
+    else if (key === 'pool' || key === 'framed_pool' || key === 'delegated_pool')
+      values[`${key}_id`] = text === '' ? null : await poolId(context, text);
     else values[key] = text === '' ? null : parseInstant(text, await context.timeZone(), context.io.nowMs());
   }
   return values;
@@ -127,6 +132,8 @@ async function showPlan(context: CommandContext, name: string): Promise<void> {
         ['down', rate(plan.rate_down_bps)],
         ['up', rate(plan.rate_up_bps)],
         ['pool', plan.pool],
+        ['framed pool', plan.framed_pool],
+        ['delegated pool', plan.delegated_pool],
         ['session limit', `${String(plan.session_limit)}, then ${plan.session_limit_action}`],
         ['accounts', plan.accounts],
         ['created', showTime(plan.created_at, zone)],
@@ -160,7 +167,11 @@ async function listAllPlans(context: CommandContext): Promise<void> {
         { title: 'PLAN', value: (plan) => plan.name },
         { title: 'DOWN', align: 'right', value: (plan) => rate(plan.rate_down_bps) },
         { title: 'UP', align: 'right', value: (plan) => rate(plan.rate_up_bps) },
-        { title: 'POOL', value: (plan) => plan.pool },
+        {
+          title: 'POOL',
+          value: ({ pool, framed_pool, delegated_pool }) =>
+            [pool, framed_pool, delegated_pool].filter((one) => one !== null).join(' '),
+        },
         { title: 'SESSIONS', align: 'right', value: (plan) => plan.session_limit },
         { title: 'BEYOND', value: (plan) => plan.session_limit_action },
         { title: 'ACTIVE', value: (plan) => (plan.active ? 'yes' : 'no') },

@@ -5,7 +5,7 @@
  */
 import type { PoolClient } from 'pg';
 import type { RestartFact } from '../domain/accounting-fact.js';
-import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
+import { addressesOf, addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
 import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
 import { followSessions, spoilEntries } from './enforcement-births.js';
@@ -159,13 +159,13 @@ async function insertAssignments(client: PoolClient, fresh: readonly AssignmentR
   if (fresh.length === 0) return;
   const { rows } = await client.query<{ id: number; routing_domain: string; address: string; open: boolean }>({
     name: 'insert-assignments',
-    text: `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, pool_id)
+    text: `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, kind, pool_id)
      SELECT r.routing_domain, r.address, r.subscriber_id, r.login, r.slot, r.nas_name, r.mac, to_timestamp(r.started_ms / 1000.0),
-       to_timestamp(r.ended_ms / 1000.0), r.cause, p.pool_id
+       to_timestamp(r.ended_ms / 1000.0), r.cause, r.kind, p.pool_id
      FROM unnest($1::text[], $2::inet[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::macaddr[], $8::float8[],
-       $9::float8[], $10::text[]) AS r (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_ms, ended_ms, cause)
+       $9::float8[], $10::text[], $11::text[]) AS r (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_ms, ended_ms, cause, kind)
      LEFT JOIN pool_address p ON p.routing_domain = r.routing_domain AND p.address = r.address
-     RETURNING id, routing_domain, host(address) AS address, ended_at IS NULL AS open`,
+     RETURNING id, routing_domain, CASE kind WHEN 'ipv4' THEN host(address) ELSE address::text END AS address, ended_at IS NULL AS open`,
     values: [
       fresh.map((a) => a.routingDomain),
       fresh.map((a) => a.address),
@@ -177,6 +177,7 @@ async function insertAssignments(client: PoolClient, fresh: readonly AssignmentR
       fresh.map((a) => a.startedAtMs),
       fresh.map((a) => a.end?.endedAtMs ?? null),
       fresh.map((a) => a.end?.cause ?? null),
+      fresh.map((a) => a.kind),
     ],
   });
   const idOf = new Map(rows.filter((r) => r.open).map((r) => [addressKey(r.routing_domain, r.address), r.id]));
@@ -234,7 +235,9 @@ const MARK_POOL = `UPDATE pool_address a SET
 
 /** A late Stop tells when the use of an address really ended; nobody else's use is touched. */
 async function amendAssignments(client: PoolClient, amended: readonly AmendedEnd[]): Promise<void> {
-  const list = amended.filter(({ session }) => session.address !== null);
+  const list = amended.flatMap(({ session, formerlyMs }) =>
+    addressesOf(session).map((address) => ({ session, formerlyMs, address })),
+  );
   if (list.length === 0) return;
   await client.query({
     name: 'amend-assignments',
@@ -246,7 +249,7 @@ async function amendAssignments(client: PoolClient, amended: readonly AmendedEnd
          AND o.id <> a.id AND o.started_at < to_timestamp(r.ended_ms / 1000.0) AND (o.ended_at IS NULL OR o.ended_at > a.ended_at))`,
     values: [
       list.map(({ session }) => session.routingDomain),
-      list.map(({ session }) => session.address),
+      list.map(({ address }) => address),
       list.map(({ session }) => session.login),
       list.map(({ formerlyMs }) => formerlyMs),
       list.map(({ session }) => session.end!.endedAtMs),

@@ -89,7 +89,7 @@ const PLAN = `(SELECT jsonb_build_object('id', p.id, 'name', p.name, 'active', p
   FROM plan p WHERE p.id = a.plan_id)`;
 
 const SESSION_COLUMNS = `id, subscriber_id, login, nas_box, routing_domain, acct_session_id, mac, calling_station, nas_port_id, nas_address,
-  address, policy_hash, started_at, last_event_at, last_received_at, interim_seconds`;
+  address, framed_prefix, delegated_prefix, policy_hash, started_at, last_event_at, last_received_at, interim_seconds`;
 
 /** The session of a session place, or the latest of the subscriber on the NAS of an entry. */
 const SESSION = `LEFT JOIN LATERAL (
@@ -100,7 +100,8 @@ const SESSION = `LEFT JOIN LATERAL (
   ) x ON true`;
 
 const SESSION_SELECT = `x.id AS session_id, x.subscriber_id AS session_subscriber_id, x.login AS session_login, x.nas_box, x.acct_session_id,
-  x.mac::text AS session_mac, x.calling_station, x.nas_port_id, host(x.nas_address) AS nas_address, host(x.address) AS session_address, x.policy_hash,
+  x.mac::text AS session_mac, x.calling_station, x.nas_port_id, host(x.nas_address) AS nas_address, host(x.address) AS session_address,
+  x.framed_prefix::text AS framed_prefix, x.delegated_prefix::text AS delegated_prefix, x.policy_hash,
   ${ms('x.started_at')} AS started_at, ${ms('x.last_event_at')} AS last_event_at, ${ms('x.last_received_at')} AS last_received_at,
   x.interim_seconds,
   (SELECT o.name FROM pool_address c JOIN pool o ON o.id = c.pool_id
@@ -138,6 +139,8 @@ interface SessionColumns {
   readonly nas_port_id: string | null;
   readonly nas_address: string | null;
   readonly session_address: string | null;
+  readonly framed_prefix: string | null;
+  readonly delegated_prefix: string | null;
   readonly policy_hash: number | null;
   readonly started_at: number;
   readonly last_event_at: number;
@@ -319,8 +322,8 @@ function sessionOf(row: SessionColumns, sessionId: number, isOver: boolean): Enf
     startedAtMs: row.started_at,
     mac: row.session_mac,
     address: row.session_address,
-    framedPrefix: null,
-    delegatedPrefix: null,
+    framedPrefix: row.framed_prefix,
+    delegatedPrefix: row.delegated_prefix,
     poolName: row.session_pool,
     policyHash: row.policy_hash,
     lastEventAtMs: row.last_event_at,

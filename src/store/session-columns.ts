@@ -38,6 +38,9 @@ const SESSION: readonly Column<SessionRecord>[] = [
   column('called_station', 'text', (s) => s.calledStation, true),
   column('nas_port_id', 'text', (s) => s.nasPortId, true),
   column('address', 'inet', (s) => s.address, true),
+  column('framed_prefix', 'cidr', (s) => s.framedPrefix, true),
+  column('delegated_prefix', 'cidr', (s) => s.delegatedPrefix, true),
+  column('interface_id', 'text', (s) => s.interfaceId, true),
   column('nas_address', 'inet', (s) => s.nasAddress, true),
   column('slot', 'smallint', (s) => s.slot, true),
   column('offer_id', 'bigint', (s) => s.offerId, true),
@@ -130,6 +133,7 @@ export function updateCounters(records: readonly SessionRecord[]): Statement {
 export function sessionSelect(alias: string): string {
   const list = SESSION.map((c) => {
     if (c.write === asTime) return `(extract(epoch FROM ${alias}.${c.name}) * 1000)::bigint AS ${c.name}`;
+    if (c.type === 'cidr') return `${alias}.${c.name}::text AS ${c.name}`;
     if (c.type === 'inet') return `host(${alias}.${c.name}) AS ${c.name}`;
     return `${alias}.${c.name}`;
   });
@@ -153,6 +157,9 @@ export interface SessionRow {
   readonly called_station: string | null;
   readonly nas_port_id: string | null;
   readonly address: string | null;
+  readonly framed_prefix: string | null;
+  readonly delegated_prefix: string | null;
+  readonly interface_id: string | null;
   readonly nas_address: string | null;
   readonly slot: number;
   readonly offer_id: number | null;
@@ -194,6 +201,9 @@ export function readSession(row: SessionRow): SessionRecord {
     calledStation: row.called_station,
     nasPortId: row.nas_port_id,
     address: row.address,
+    framedPrefix: row.framed_prefix,
+    delegatedPrefix: row.delegated_prefix,
+    interfaceId: row.interface_id,
     nasAddress: row.nas_address,
     slot: row.slot,
     offerId: row.offer_id,
