@@ -82,6 +82,7 @@ const SERVICES = `(SELECT jsonb_agg(jsonb_build_object('name', v.name, 'startsAt
 
 const PLAN = `(SELECT jsonb_build_object('id', p.id, 'name', p.name, 'active', p.active, 'validFromMs', ${ms('p.valid_from')},
     'validUntilMs', ${ms('p.valid_until')}, 'rateDownBps', p.rate_down_bps, 'rateUpBps', p.rate_up_bps, 'poolId', p.pool_id,
+    'framedPoolId', p.framed_pool_id, 'delegatedPoolId', p.delegated_pool_id,
     'sessionLimit', p.session_limit, 'sessionLimitAction', p.session_limit_action,
     'rateWindows', (SELECT jsonb_agg(jsonb_build_object('id', w.id, 'weekdays', w.weekdays, 'fromMinute', w.from_minute,
       'untilMinute', w.until_minute, 'rateDownBps', w.rate_down_bps, 'rateUpBps', w.rate_up_bps) ORDER BY w.id)
@@ -117,7 +118,8 @@ const OVER = `SELECT e.id, ${SESSION_SELECT} FROM enforcement e JOIN nas n ON n.
 
 const COLUMNS = `${ms('clock_timestamp()')} AS now_ms, e.id, e.kind, e.nas_name, e.generation, e.desired, e.applied, e.evidence, e.attempted, e.may_be_present, e.state, e.attempts,
   e.fuse_passed, ${ms('e.due_at')} AS due_at, e.parked, ${ms('e.gone_at')} AS gone_at, e.last_outcome, e.last_error,
-  s.id AS subscriber_id, s.account_id, s.login, s.mac::text AS mac, s.static_address - inet '0.0.0.0' AS static_address, s.pool_id,
+  s.id AS subscriber_id, s.account_id, s.login, s.mac::text AS mac, s.static_address - inet '0.0.0.0' AS static_address,
+  s.static_framed_prefix::text AS static_framed_prefix, s.static_delegated_prefix::text AS static_delegated_prefix, s.pool_id,
   s.nas_name AS bound_to, s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.redirect, s.own_disabled, s.admin_blocked,
   s.turbo_rate_down_bps, s.turbo_rate_up_bps, ${ms('s.turbo_until')} AS turbo_until, ${ms('s.disconnect_before')} AS disconnect_before,
   ${ms('s.key_changed_at')} AS key_changed_at, ${ms('s.web_logged_at')} AS web_logged_at,
@@ -173,6 +175,8 @@ interface Row extends SessionColumns {
   readonly login: string;
   readonly mac: string | null;
   readonly static_address: number | null;
+  readonly static_framed_prefix: string | null;
+  readonly static_delegated_prefix: string | null;
   readonly pool_id: number | null;
   readonly bound_to: string | null;
   readonly associate_pppoe_mac: boolean;
@@ -303,6 +307,10 @@ function subjectOf(row: Row, plan: Plan | undefined): EnforcementSubject {
         ? undefined
         : { rateDownBps: downBps ?? undefined, rateUpBps: upBps ?? undefined, untilMs: row.turbo_until ?? undefined },
     services: row.services ?? [],
+    staticPrefixes:
+      row.static_framed_prefix === null && row.static_delegated_prefix === null
+        ? undefined
+        : { framed: row.static_framed_prefix ?? undefined, delegated: row.static_delegated_prefix ?? undefined },
     poolName: row.pool_name,
     disconnectBeforeMs: row.disconnect_before,
     keyChangedAtMs: row.key_changed_at,
