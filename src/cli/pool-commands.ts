@@ -243,10 +243,10 @@ async function showPool(context: CommandContext, name: string): Promise<void> {
   );
 }
 
-/** What a pool gives, in words. */
+/** What a pool gives, in words; the length comes first, since a narrow terminal cuts the rest. */
 function materialText({ kind, prefix_length: length }: PoolRow): string {
   if (kind === 'ipv4') return 'IPv4';
-  return `${kind === 'framed-prefix' ? 'framed' : 'delegated'} /${String(length)}`;
+  return `/${String(length)} ${kind === 'framed-prefix' ? 'framed' : 'delegated'}`;
 }
 
 async function listAllPools(context: CommandContext): Promise<void> {

@@ -139,7 +139,7 @@ export const attributeVariables: ReadonlyMap<string, AttributeVariable> = new Ma
   ['framed_prefix', text('IPv6 prefix of the link', '2001:db8:0:1::/64', (context) => context.framedPrefix)],
   ['delegated_prefix', text('delegated IPv6 prefix', '2001:db8:100::/56', (context) => context.delegatedPrefix)],
   [
-    'framed_ipv6_address',
+    'framed_prefix_address',
     text('first address of framed_prefix: ::1 in it', '2001:db8:0:1::1', ({ framedPrefix }) =>
       framedPrefix === undefined ? undefined : firstAddressOf(framedPrefix),
     ),

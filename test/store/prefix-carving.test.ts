@@ -112,7 +112,7 @@ t.test('the schema refuses what could not be kept apart or cut', async (test) =>
       'subscriber_static_prefixes_apart',
     ],
     [
-      `INSERT INTO subscriber (account_id, login, static_framed_prefix) VALUES ($1, 'x', '2001:db8::/32')`,
+      `INSERT INTO subscriber (account_id, login, static_framed_prefix) VALUES ($1, 'x', '2a00:db8::/32')`,
       [accountId],
       'subscriber_static_framed_prefix_range',
     ],
