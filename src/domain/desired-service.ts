@@ -8,7 +8,14 @@ import { acceptedService, shownState, unlimitedRate, type ShownState } from './a
 import type { RateClock, Turbo } from './effective-rate.js';
 import { formatIpv4Address } from './ipv4-address.js';
 import type { PlanOptions, Saying } from './plan-commands.js';
-import { absent, type PlaceKind, type PresentService, type ServiceKey, type ServiceRate, type ServiceState } from './service-state.js';
+import {
+  absent,
+  type PlaceKind,
+  type PresentService,
+  type ServiceKey,
+  type ServiceRate,
+  type ServiceState,
+} from './service-state.js';
 import {
   policyState,
   type Account,
@@ -356,7 +363,8 @@ function whyPrefixes(
     staticPrefixes?.delegated !== undefined;
   // Whoever is given none by us has them of the NAS itself, and would have them again.
   if (!isDue) return undefined;
-  const accepted = session.policyHash === null ? undefined : acceptedService(session.policyHash, { plan, turbo }, answers);
+  const accepted =
+    session.policyHash === null ? undefined : acceptedService(session.policyHash, { plan, turbo }, answers);
   const had = accepted === undefined ? has || given : answers[accepted.state].prefixes === true;
   return had === given ? undefined : { kind: 'prefixes', given, state };
 }
