@@ -30,11 +30,11 @@ export class LiveSessionNotes {
     const { nasName, nasBox, acctSessionId } = fact;
     const known = this.#directory.sessions.ofLine(nasName, nasBox, acctSessionId);
     // Whoever was nobody's when he was first heard of (nothing was loaded yet) is looked up again.
-    const prefixes = heldPrefixes(fact.framedPrefix, fact.delegatedPrefix) ?? known?.prefixes;
+    const told = heldPrefixes(fact.framedPrefix, fact.delegatedPrefix) ?? [];
+    // They come one by one, and not with every update: what was told once is taken to be used until the session ends.
+    const news = told.filter((prefix) => known?.prefixes?.includes(prefix) !== true);
     const isKnown =
-      known?.subscriberId !== undefined &&
-      (fact.address === null || known.address !== undefined) &&
-      prefixes?.length === known.prefixes?.length;
+      known?.subscriberId !== undefined && (fact.address === null || known.address !== undefined) && news.length === 0;
     if (fact.status === 'interim' && isKnown) return;
     const whose = resolveSubscriber(this.#directory, this.#rulesOf(nasName), fact);
     this.#directory.sessionStarted({
@@ -45,7 +45,7 @@ export class LiveSessionNotes {
       mac: fact.mac ?? undefined,
       nasPortId: fact.nasPortId ?? undefined,
       address: fact.address === null ? undefined : parseIpv4Address(fact.address),
-      prefixes,
+      prefixes: news.length === 0 ? known?.prefixes : [...(known?.prefixes ?? []), ...news],
       routingDomain: fact.routingDomain,
       startedAtMs: fact.eventAtMs - (fact.sessionSeconds ?? 0) * 1000,
       offerId: fact.class?.offerId,

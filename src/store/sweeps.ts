@@ -48,7 +48,8 @@ const CLEAN_SHARE = 0.05;
 
 /**
  * Takes the longest unused addresses from owners who stay away, where a pool runs short of addresses without owner, and of prefixes to cut. They go through
- * quarantine, so that no instance that still remembers the owner can give them to two.
+ * quarantine, so that no instance that still remembers the owner can give them to two. Many NASes never tell in accounting which prefixes a session
+ * uses: those of whoever is online stay his.
  */
 export async function breakSticky(pool: Pool, limit: number): Promise<number> {
   const result = await pool.query(
@@ -63,7 +64,8 @@ export async function breakSticky(pool: Pool, limit: number): Promise<number> {
        UPDATE pool_address a SET state = 'quarantined', since = now(), until_at = now(), subscriber_id = NULL, slot = NULL
        FROM (SELECT p.routing_domain, p.address, p.subscriber_id AS owner FROM short s CROSS JOIN LATERAL (
                SELECT routing_domain, address, subscriber_id FROM pool_address
-               WHERE pool_id = s.pool_id AND state = 'free' AND subscriber_id IS NOT NULL
+               WHERE pool_id = s.pool_id AND state = 'free' AND subscriber_id IS NOT NULL AND (family(address) = 4
+                 OR NOT EXISTS (SELECT FROM session l WHERE l.subscriber_id = pool_address.subscriber_id))
                ORDER BY since LIMIT least(s.missing, $1) FOR UPDATE SKIP LOCKED) p WHERE s.missing > 0) o
        WHERE a.routing_domain = o.routing_domain AND a.address = o.address RETURNING o.owner)
      INSERT INTO change_feed (kind, ref) SELECT DISTINCT 'address', owner FROM taken`,

@@ -9,7 +9,7 @@ import { readPoolSizes, readReserve, returnFromReserve, takeForReserve } from '.
 import { findPool } from '../../src/store/pool-writes.js';
 import { breakSticky } from '../../src/store/sweeps.js';
 import { freshDatabase, type FreshDatabase } from '../support/database.js';
-import { addAccount, addPrefixPool, addSubscriber } from '../support/subscriber-rows.js';
+import { addAccount, addLiveSession, addPrefixPool, addSubscriber } from '../support/subscriber-rows.js';
 
 const DELEGATED_56 = { kind: 'delegated-prefix', prefix_length: 56, name: 'home6' } as const;
 
@@ -160,5 +160,8 @@ t.test('nobody loses the prefix that is kept for him while there are others to c
   test.equal(await breakSticky(database.pool, 10), 0, 'one of four is left');
   await carvePrefixes(database.pool, 'one', poolId, 1);
   await database.pool.query(own);
-  test.equal(await breakSticky(database.pool, 10), 1, 'none is left');
+  await addLiveSession(database.pool, { subscriberId: 7, acctSessionId: 's1' });
+  test.equal(await breakSticky(database.pool, 10), 0, 'he is online, on a NAS that may not tell what he uses');
+  await database.pool.query('DELETE FROM session');
+  test.equal(await breakSticky(database.pool, 10), 1, 'none is left, and he stays away');
 });
