@@ -180,6 +180,11 @@ t.test('a restart and a second server: every prefix stays its owner’s, and nob
   await first.kill();
   await first.restart();
   await Promise.all([applied(first.statusUrl), applied(second.statusUrl)]);
+  const { rows } = await database.pool.query<{ now: Date }>('SELECT now()');
+  await waitFor('both servers to have heard of it', 20_000, async () => {
+    const behind = await database.pool.query('SELECT FROM instance WHERE caught_up_at <= $1', [rows[0]!.now]);
+    return behind.rowCount === 0;
+  });
   for (const [at, who] of people.slice(0, 6).entries()) {
     const now = grantedBy(await nases[(at + 1) % 2]!.logIn(loginOf(who)));
     const { address, framed, delegated } = before.get(who.login)!;
