@@ -10,6 +10,7 @@ import { nasBoxOf } from '../handlers/nas-box.js';
 import { Attribute } from '../radius/attribute-number.js';
 import type { Packet } from '../radius/packet.js';
 import type { Directory } from '../store/directory.js';
+import { heldPrefixes, type HeldSession } from '../store/live-sessions.js';
 
 export class LiveSessionNotes {
   readonly #directory: Directory;
@@ -29,24 +30,25 @@ export class LiveSessionNotes {
     } else this.#lives(fact);
   };
 
-  /** Whether `note` would learn nothing from an Interim-Update. An address that is none counts as one here, and is looked at closely there. */
+  /** Whether `note` would learn nothing from an Interim-Update. Addresses that are none count as one here, and are looked at closely there. */
   readonly isKnown = (origin: RecordOrigin, packet: Packet): boolean =>
-    this.#isKnown(
-      origin.nasName,
-      nasBoxOf(packet, origin.sourceAddress),
-      packet.text(Attribute.acctSessionId) ?? '',
+    !PREFIXES.some((attribute) => packet.has(attribute)) &&
+    isKnown(
+      this.#directory.sessions.ofLine(
+        origin.nasName,
+        nasBoxOf(packet, origin.sourceAddress),
+        packet.text(Attribute.acctSessionId) ?? '',
+      ),
       packet.has(Attribute.framedIpAddress),
     );
 
-  #isKnown(nasName: string, nasBox: string, acctSessionId: string, tellsAddress: boolean): boolean {
-    const known = this.#directory.sessions.ofLine(nasName, nasBox, acctSessionId);
-    // Whoever was nobody's when he was first heard of (nothing was loaded yet) is looked up again.
-    return known?.subscriberId !== undefined && (!tellsAddress || known.address !== undefined);
-  }
-
   #lives(fact: SessionFact): void {
     const { nasName, nasBox, acctSessionId } = fact;
-    if (fact.status === 'interim' && this.#isKnown(nasName, nasBox, acctSessionId, fact.address !== null)) return;
+    const known = this.#directory.sessions.ofLine(nasName, nasBox, acctSessionId);
+    const told = heldPrefixes(fact.framedPrefix, fact.delegatedPrefix) ?? [];
+    // They come one by one, and not with every update: what was told once is taken to be used until the session ends.
+    const news = told.filter((prefix) => known?.prefixes?.includes(prefix) !== true);
+    if (fact.status === 'interim' && news.length === 0 && isKnown(known, fact.address !== null)) return;
     const whose = resolveSubscriber(this.#directory, this.#rulesOf(nasName), fact);
     this.#directory.sessionStarted({
       nasName,
@@ -56,9 +58,18 @@ export class LiveSessionNotes {
       mac: fact.mac ?? undefined,
       nasPortId: fact.nasPortId ?? undefined,
       address: fact.address === null ? undefined : parseIpv4Address(fact.address),
+      prefixes: news.length === 0 ? known?.prefixes : [...(known?.prefixes ?? []), ...news],
       routingDomain: fact.routingDomain,
       startedAtMs: fact.eventAtMs - (fact.sessionSeconds ?? 0) * 1000,
       offerId: fact.class?.offerId,
     });
   }
+}
+
+/** Attributes that name a prefix that a session uses. */
+const PREFIXES = [Attribute.framedIpv6Prefix, Attribute.delegatedIpv6Prefix, Attribute.framedIpv6Address];
+
+/** Whoever was nobody's when he was first heard of (nothing was loaded yet) is looked up again. */
+function isKnown(known: HeldSession | undefined, tellsAddress: boolean): boolean {
+  return known?.subscriberId !== undefined && (!tellsAddress || known.address !== undefined);
 }

@@ -4,11 +4,16 @@
  * Enters: what was typed. Leaves: typed values, or a `UsageError` that says what would have been right.
  * Invariant: an unknown key never passes silently, and no key counts twice.
  */
+import { parseIpNetwork } from '../config/ip-network.js';
 import { nearestKey } from '../config/nearest-key.js';
 import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
+import { parseIpv6Prefix } from '../domain/ipv6-prefix.js';
 import { parseMacAddress } from '../domain/mac-address.js';
 import { parseRate } from '../domain/rate.js';
 import { UsageError } from './command-error.js';
+
+/** A shorter one is a network of a provider, not of a subscriber; the schema refuses it too. */
+const shortestStaticPrefix = 33;
 
 /**
  * Splits `key=value` arguments.
@@ -60,6 +65,28 @@ export function parseAddress(key: string, text: string): string {
   if (address === undefined)
     throw new UsageError(`${key} is '${text}', which is no IPv4 address`, 'write it like 100.64.0.7');
   return formatIpv4Address(address);
+}
+
+/** One IPv6 prefix of a subscriber in canonical form. */
+export function parsePrefix(key: string, text: string): string {
+  const network = parseIpNetwork(text);
+  if (!network.ok) throw new UsageError(`${key} is '${text}', which ${network.problem}`, network.remedy);
+  const prefix = parseIpv6Prefix(text);
+  if (prefix === undefined || network.network.prefixLength < shortestStaticPrefix)
+    throw new UsageError(
+      `${key} is '${text}', which is no IPv6 prefix from /${String(shortestStaticPrefix)} to /128`,
+      'write it like 2001:db8:100::/56',
+    );
+  return prefix;
+}
+
+/** An address of either family, or an IPv6 prefix, in canonical form. */
+export function parseAddressOrPrefix(key: string, text: string): string {
+  if (!text.includes(':')) return parseAddress(key, text);
+  const prefix = parseIpv6Prefix(text);
+  if (prefix === undefined)
+    throw new UsageError(`${key} is '${text}', which is no address`, 'write it like 100.64.0.7 or 2001:db8::1');
+  return prefix.endsWith('/128') ? prefix.slice(0, -'/128'.length) : prefix;
 }
 
 /** A MAC address in canonical form. */

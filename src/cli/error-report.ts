@@ -6,6 +6,11 @@
  */
 import { CommandError, ProblemList } from './command-error.js';
 
+const prefixTaken = [
+  'a static prefix overlaps one that is in use already',
+  'find its owner with: sluice ip who PREFIX',
+] as const;
+
 /** What a violated constraint means, and what to do; written for commands and imports alike. */
 const constraintMeanings: Readonly<Record<string, readonly [problem: string, remedy: string]>> = {
   subscriber_login_unique: [
@@ -18,6 +23,14 @@ const constraintMeanings: Readonly<Record<string, readonly [problem: string, rem
     'find out who with: sluice ip who ADDRESS; a deleted one lets go of it when its last session ends',
   ],
   subscriber_static_address_is_one_ipv4: ['a static address is one IPv4 address', 'write it like 100.64.0.7'],
+  subscriber_static_framed_prefix_range: ['a static prefix is IPv6 and /33 to /128', 'write it like 2001:db8:0:1::/64'],
+  subscriber_static_delegated_prefix_range: [
+    'a static prefix is IPv6 and /33 to /128',
+    'write it like 2001:db8:100::/56',
+  ],
+  subscriber_static_framed_prefix_unique: prefixTaken,
+  subscriber_static_delegated_prefix_unique: prefixTaken,
+  subscriber_static_prefixes_apart: prefixTaken,
   account_contract_unique: ['there is an account with this contract', 'run the command again to use that one'],
   plan_name_unique: ['there is a plan of this name', 'change it with: sluice plan set'],
   plan_name_length: ['the name of a plan has 1 to 100 characters', 'choose another name'],
@@ -31,7 +44,20 @@ const constraintMeanings: Readonly<Record<string, readonly [problem: string, rem
     'add a network to it with: sluice pool set NAME add_network=NETWORK',
   ],
   pool_quarantine_range: ['a quarantine is 0 to 604800 seconds', 'choose a number between'],
-  pool_network_ipv4: ['a pool has IPv4 networks from /12 to /32', 'split a larger one into several pools'],
+  pool_network_range: [
+    'an IPv4 network of a pool is /12 to /32, an IPv6 network /16 or longer',
+    'split a larger one into several pools',
+  ],
+  pool_network_family: ['the pool gives the other family', 'make another pool for this network'],
+  pool_network_prefix_length: [
+    'the network cannot be cut into prefixes of this pool',
+    'give a network that is shorter than they are',
+  ],
+  pool_prefix_length_range: ['prefixes of a pool are /33 to /128', 'choose a length between'],
+  plan_pool_kind: [
+    'the pool gives something else',
+    'pool is for IPv4 addresses, framed_pool and delegated_pool for prefixes of their kind: see sluice pool list',
+  ],
   pool_address_pkey: ['an address is in two networks', 'name each network once'],
 };
 

@@ -10,7 +10,8 @@ import type { RejectReason } from '../domain/access-reason.js';
 import type { AccessAccept, AccessDecision } from '../domain/access.js';
 import type { SubscriberRow } from '../store/subscriber-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
-import type { AddressExplanation } from './explanation.js';
+import { prefixText } from './explain-prefixes.js';
+import type { AddressExplanation, PrefixExplanation } from './explanation.js';
 
 /** The flag behind a reason, whose own reason is worth telling. */
 const flagOfReason: Readonly<Partial<Record<RejectReason, string>>> = {
@@ -25,9 +26,10 @@ export function sentenceOf(given: {
   readonly nas: NasEntry;
   readonly decision: AccessDecision;
   readonly address: AddressExplanation | null;
+  readonly prefixes: readonly PrefixExplanation[];
   readonly flags: readonly ExplainedFlag[];
 }): string {
-  const { row, nas, decision, address, flags } = given;
+  const { row, nas, decision, address, prefixes, flags } = given;
   const who = `'${row.login}' on ${nas.name}`;
   if (row.deleted) return `${who} is rejected: ${describeReason('deleted')}${reasonOfFlag(flags, 'deleted')}`;
   if (decision.answer === 'reject') {
@@ -45,7 +47,7 @@ export function sentenceOf(given: {
       : decision.replaces !== undefined
         ? ', replacing its oldest session'
         : '';
-  return `${who} ${how}${known}${planText(row, decision)}${addressText(address)}${old}`;
+  return `${who} ${how}${known}${planText(row, decision)}${addressText(address)}${prefixText(prefixes)}${old}`;
 }
 
 function reasonOfFlag(flags: readonly ExplainedFlag[], name: string): string {

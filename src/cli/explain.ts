@@ -8,6 +8,7 @@ import type { NasEntry } from '../config/config.js';
 import type { AccessAccept, AnswerState, Requester } from '../domain/access.js';
 import { RateClock, type EffectiveRate } from '../domain/effective-rate.js';
 import { formatIpv4Address } from '../domain/ipv4-address.js';
+import { formatPoolAddress } from '../domain/pool-address.js';
 import { sessionTimeoutSeconds } from '../handlers/access-reply.js';
 import { expectedAccess, ownRequester } from '../handlers/expected-access.js';
 import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
@@ -23,9 +24,16 @@ import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
 import { flagsOf } from '../store/subscriber-flags.js';
 import { explainPlaces } from './explain-places.js';
+import { prefixAttributes, prefixContextOf, prefixesOf } from './explain-prefixes.js';
 import { sentenceOf } from './explain-sentence.js';
 import { presentExplanation } from './explain-view.js';
-import type { AddressExplanation, AnswerAttribute, Explanation, StateExplanation } from './explanation.js';
+import type {
+  AddressExplanation,
+  AnswerAttribute,
+  Explanation,
+  PrefixExplanation,
+  StateExplanation,
+} from './explanation.js';
 import { assumeInDirectory, assumeRow, describeAssumptions, parseAssumptions } from './explain-assumptions.js';
 import { pickSubscriber } from './subscriber-pick.js';
 import { stateOf } from './subscriber-show.js';
@@ -95,9 +103,10 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   });
   const events = await listEvents(pool, row.id, row.account_id, shownEvents);
   const address = decision.answer === 'accept' ? await addressOf(context, directory, decision, row.id) : null;
+  const prefixes = decision.answer === 'accept' ? await prefixesOf(context, directory, decision, row.id) : [];
   const plan = directory.plan(row.plan_id ?? undefined);
   const rate = new RateClock(config.server.timeZone).rateAt(plan, directory.turbo(row.id), nowMs);
-  const states = statesOf(directory, row, nas, profile, requester, address, rate);
+  const states = statesOf(directory, row, nas, profile, requester, address, prefixes, rate);
   const flags = flagsOf(row, events, actual);
   const [period] = await listPeriods(pool, row.id, 1);
   return {
@@ -109,11 +118,12 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     answer: decision.answer,
     reason: decision.answer === 'reject' ? decision.reason : null,
     answer_state: decision.answer === 'accept' ? decision.state : null,
-    sentence: `${isAssuming ? `if ${describeAssumptions(assumptions)}: ` : ''}${sentenceOf({ row, nas, decision, address, flags })}`,
+    sentence: `${isAssuming ? `if ${describeAssumptions(assumptions)}: ` : ''}${sentenceOf({ row, nas, decision, address, prefixes, flags })}`,
     address,
+    prefixes,
     attributes:
       decision.answer === 'accept'
-        ? answerAttributes(directory, row, nas, profile, decision.state, states, address, nowMs)
+        ? answerAttributes(directory, row, nas, profile, decision.state, states, address, prefixes, nowMs)
         : [],
     states,
     flags,
@@ -159,7 +169,7 @@ async function addressOf(
   if (address.from === 'none') return { ...none, source: 'none' };
   const pool = directory.pool(address.poolId)?.name ?? null;
   const sticky = directory.stickyAddress(subscriberId, slot, address.poolId);
-  if (sticky !== undefined) return { source: 'sticky', address: formatIpv4Address(sticky), pool, free: null };
+  if (sticky !== undefined) return { source: 'sticky', address: formatPoolAddress(sticky), pool, free: null };
   return { source: 'pool', address: null, pool, free: await countFreeAddresses(await context.pool(), address.poolId) };
 }
 
@@ -170,6 +180,7 @@ function statesOf(
   profile: CompiledProfile,
   requester: Requester,
   address: AddressExplanation | null,
+  prefixes: readonly PrefixExplanation[],
   rate: EffectiveRate,
 ): Record<string, StateExplanation> {
   return Object.fromEntries(
@@ -185,6 +196,7 @@ function statesOf(
         address: address?.address ?? undefined,
         nas: nas.name,
         nasPool: compiled.pool !== undefined && !ours ? compiled.pool : undefined,
+        ...(compiled.prefixes && prefixContextOf(prefixes)),
       });
       return [
         state,
@@ -211,6 +223,7 @@ function answerAttributes(
   state: AnswerState,
   states: Readonly<Record<string, StateExplanation>>,
   address: AddressExplanation | null,
+  prefixes: readonly PrefixExplanation[],
   nowMs: number,
 ): AnswerAttribute[] {
   const sent = (name: string, value: string | number): AnswerAttribute => ({ name, tag: null, value, because: null });
@@ -221,6 +234,7 @@ function answerAttributes(
     ...(own ? [sent('Framed-IP-Address', address.address ?? `one of the pool ${address.pool ?? ''}`)] : []),
     ...(own && profile.profile.sendNetmask ? [sent('Framed-IP-Netmask', '255.255.255.255')] : []),
     ...(states[state]?.attributes ?? []),
+    ...prefixAttributes(prefixes).map(([name, value]) => sent(name, value)),
     sent('Acct-Interim-Interval', nas.interimSeconds),
     ...(timeoutSeconds === undefined ? [] : [sent('Session-Timeout', timeoutSeconds)]),
     sent('Class', 'signed by the server'),

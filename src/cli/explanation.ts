@@ -6,6 +6,7 @@
  */
 import type { RejectReason } from '../domain/access-reason.js';
 import type { AnswerState } from '../domain/access.js';
+import type { PrefixKind } from '../domain/pool-address.js';
 import type { PolicyState } from '../domain/subscriber.js';
 import type { ExplainedAttribute } from '../nas/profile.js';
 import type { SessionRow } from '../store/session-queries.js';
@@ -38,6 +39,17 @@ export interface AddressExplanation {
   readonly free: number | null;
 }
 
+/** Where an IPv6 prefix of an Accept would come from. */
+export interface PrefixExplanation {
+  readonly kind: PrefixKind;
+  readonly source: 'static' | 'sticky' | 'pool';
+  /** Known beforehand only for a static or sticky one. */
+  readonly prefix: string | null;
+  readonly pool: string | null;
+  /** Prefixes that the pool could still give; only for `pool`. */
+  readonly free: number | null;
+}
+
 /** Everything that `explain` tells. */
 export interface Explanation extends NetworkExplanation {
   /** As assumed by `--if`. */
@@ -54,6 +66,7 @@ export interface Explanation extends NetworkExplanation {
   readonly answer_state: AnswerState | null;
   readonly sentence: string;
   readonly address: AddressExplanation | null;
+  readonly prefixes: readonly PrefixExplanation[];
   /** The attributes of this answer. */
   readonly attributes: readonly AnswerAttribute[];
   /** What this NAS is told in each state. */

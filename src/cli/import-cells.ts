@@ -6,6 +6,7 @@
  */
 import { nearestKey } from '../config/nearest-key.js';
 import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
+import { parseIpv6Prefix } from '../domain/ipv6-prefix.js';
 import { parseMacAddress } from '../domain/mac-address.js';
 import { importColumns } from '../store/import-columns.js';
 import type { ImportColumn, ImportRow, ImportValue } from '../store/import-columns.js';
@@ -33,6 +34,8 @@ const longestStoredPassword = 1024;
 /** Names of columns that differ between the file and the schema. */
 const schemaNames: Readonly<Partial<Record<ImportKey, string>>> = {
   ip: 'static_address',
+  framed_prefix: 'static_framed_prefix',
+  delegated_prefix: 'static_delegated_prefix',
   pool: 'pool_id',
   nas: 'nas_name',
   plan: 'plan_id',
@@ -87,6 +90,9 @@ export class CellReader {
         const address = parseIpv4Address(cell);
         return address === undefined ? { problem: `'${cell}' is no IPv4 address` } : formatIpv4Address(address);
       }
+      case 'framed_prefix':
+      case 'delegated_prefix':
+        return parseIpv6Prefix(cell) ?? { problem: `'${cell}' is no IPv6 prefix` };
       case 'mac':
         return parseMacAddress(cell) ?? { problem: `'${cell}' is no MAC address` };
       case 'plan':

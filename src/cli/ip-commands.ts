@@ -15,7 +15,7 @@ import {
 } from '../store/address-queries.js';
 import type { AssignmentRow, PoolAddressRow, StaticOwnerRow } from '../store/address-queries.js';
 import { findPool } from '../store/pool-writes.js';
-import { parseAddress, parseWholeNumber } from './assignments.js';
+import { parseAddressOrPrefix, parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { UsageError } from './command-error.js';
 import { count, showTime } from './display.js';
@@ -31,7 +31,7 @@ const defaultFreeRows = 20;
 
 /** Adds `ip` with its subcommands. */
 export function registerIpCommands(program: Command, context: CommandContext): void {
-  const ip = program.command('ip').description('addresses: who has or had them, which are free');
+  const ip = program.command('ip').description('addresses and IPv6 prefixes: who has or had them, which are free');
   ip.command('who <address>')
     .description('who has an address, or had it at a time')
     .option('--at <time>', "such as '2026-11-02 03:04' in the configured time zone, or ISO 8601 with an offset")
@@ -68,7 +68,7 @@ interface WhoAnswer {
 }
 
 async function who(context: CommandContext, text: string, options: { at?: string }): Promise<void> {
-  const address = parseAddress('the address', text);
+  const address = parseAddressOrPrefix('the address', text);
   const zone = await context.timeZone();
   const nowMs = context.io.nowMs();
   const at = options.at === undefined ? new Date(nowMs) : parseInstant(options.at, zone, nowMs);
@@ -105,9 +105,10 @@ function describe(answer: WhoAnswer): string[] {
   const lines = [`${answer.address} at ${time(answer.at)} (${answer.time_zone})`];
   for (const holder of answer.holders) {
     const domain = holder.routing_domain === 'default' ? '' : ` in ${holder.routing_domain}`;
+    const what = holder.kind === 'ipv4' ? 'it' : holder.address;
     const had = answer.present
-      ? `has it${domain} since ${time(holder.started_at)}`
-      : `had it${domain} from ${time(holder.started_at)} ${holder.ended_at === null ? 'and still has it' : `until ${time(holder.ended_at)}`}`;
+      ? `has ${what}${domain} since ${time(holder.started_at)}`
+      : `had ${what}${domain} from ${time(holder.started_at)} ${holder.ended_at === null ? 'and still has it' : `until ${time(holder.ended_at)}`}`;
     lines.push(`${personOf(holder)} ${had}`);
     lines.push(`  NAS ${holder.nas_name}${holder.mac === null ? '' : `, MAC ${holder.mac}`}${endOf(holder)}`);
   }
@@ -118,11 +119,13 @@ function describe(answer: WhoAnswer): string[] {
     if (answer.after !== null) lines.push(`  after: ${personOf(answer.after)} from ${time(answer.after.started_at)}`);
   }
   for (const row of answer.pool_addresses)
-    lines.push(`pool ${row.pool}: ${describePoolAddress(row, answer.time_zone)}`);
+    lines.push(
+      `pool ${row.pool}: ${row.address.includes('/') ? `${row.address} ` : ''}${describePoolAddress(row, answer.time_zone)}`,
+    );
   if (answer.static_owner !== null) {
     const owner = answer.static_owner;
     lines.push(
-      `static address of ${owner.login} (contract ${owner.contract})${owner.deleted ? ', who is deleted and still online' : ''}`,
+      `static ${answer.address.includes(':') ? 'prefix' : 'address'} of ${owner.login} (contract ${owner.contract})${owner.deleted ? ', who is deleted and still online' : ''}`,
     );
   }
   return lines;

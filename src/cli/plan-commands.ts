@@ -25,6 +25,8 @@ const planKeys = [
   'down',
   'up',
   'pool',
+  'framed_pool',
+  'delegated_pool',
   'session_limit',
   'session_limit_action',
   'own_block_max_days',
@@ -44,6 +46,8 @@ export function registerPlanCommands(program: Command, context: CommandContext):
     .option('--down <rate>', 'rate towards the subscriber, such as 50M; default unlimited')
     .option('--up <rate>', 'rate from the subscriber')
     .option('--pool <pool>', 'pool of its dynamic addresses')
+    .option('--framed-pool <pool>', 'pool of IPv6 prefixes for its links')
+    .option('--delegated-pool <pool>', 'pool of IPv6 prefixes for the networks of its subscribers')
     .option('--session-limit <number>', 'sessions at once, 1 to 64; default 1')
     .option('--session-limit-action <action>', 'what one too many does: reject, or replace the oldest; default reject')
     .option('--own-block-max-days <days>', 'a voluntary block ends by itself after so many days; default never')
@@ -82,7 +86,8 @@ async function planValues(context: CommandContext, given: ReadonlyMap<PlanKey, s
     else if (key === 'session_limit_action') values.session_limit_action = parseAction(text);
     else if (key === 'own_block_max_days' || key === 'own_block_pause_days')
       values[key] = text === '' ? null : parseWholeNumber(key, text, 0, LONGEST_DAYS);
-    else if (key === 'pool') values.pool_id = text === '' ? null : await poolId(context, text);
+    else if (key === 'pool' || key === 'framed_pool' || key === 'delegated_pool')
+      values[`${key}_id`] = text === '' ? null : await poolId(context, text);
     else values[key] = text === '' ? null : parseInstant(text, await context.timeZone(), context.io.nowMs());
   }
   return values;
@@ -136,6 +141,8 @@ async function showPlan(context: CommandContext, name: string): Promise<void> {
         ['down', rate(plan.rate_down_bps)],
         ['up', rate(plan.rate_up_bps)],
         ['pool', plan.pool],
+        ['framed pool', plan.framed_pool],
+        ['delegated pool', plan.delegated_pool],
         ['session limit', `${String(plan.session_limit)}, then ${plan.session_limit_action}`],
         ['voluntary block', ownBlock(plan)],
         ['accounts', plan.accounts],
@@ -178,7 +185,11 @@ async function listAllPlans(context: CommandContext): Promise<void> {
         { title: 'PLAN', value: (plan) => plan.name },
         { title: 'DOWN', align: 'right', value: (plan) => rate(plan.rate_down_bps) },
         { title: 'UP', align: 'right', value: (plan) => rate(plan.rate_up_bps) },
-        { title: 'POOL', value: (plan) => plan.pool },
+        {
+          title: 'POOL',
+          value: ({ pool, framed_pool, delegated_pool }) =>
+            [pool, framed_pool, delegated_pool].filter((one) => one !== null).join(' '),
+        },
         { title: 'SESSIONS', align: 'right', value: (plan) => plan.session_limit },
         { title: 'BEYOND', value: (plan) => plan.session_limit_action },
         { title: 'ACTIVE', value: (plan) => (plan.active ? 'yes' : 'no') },

@@ -7,7 +7,7 @@
 import type { Command } from 'commander';
 import { listEndedSessions, listLiveSessions } from '../store/session-queries.js';
 import type { SessionFilter, SessionRow } from '../store/session-queries.js';
-import { parseAddress, parseText, parseWholeNumber } from './assignments.js';
+import { parseAddressOrPrefix, parseText, parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { UsageError } from './command-error.js';
 import { showDuration, showOctets, showTime } from './display.js';
@@ -56,7 +56,7 @@ async function listSessions(context: CommandContext, options: SessionOptions): P
   const filter: SessionFilter = {
     ...(options.login !== undefined && { login: parseText('--login', options.login) }),
     ...(options.nas !== undefined && { nas: parseText('--nas', options.nas) }),
-    ...(options.address !== undefined && { address: parseAddress('--address', options.address) }),
+    ...(options.address !== undefined && { address: parseAddressOrPrefix('--address', options.address) }),
   };
   const withHistory = options.history === true || options.all === true;
   if (options.since !== undefined && !withHistory) {
@@ -108,7 +108,11 @@ function columns(zone: string, ended: boolean): Column<SessionRow>[] {
   return [
     { title: 'LOGIN', value: (row) => row.login },
     { title: 'NAS', value: (row) => row.nas_name },
-    { title: 'ADDRESS', value: (row) => row.address },
+    {
+      title: 'ADDRESS',
+      value: (row) =>
+        [row.address, row.framed_prefix, row.delegated_prefix].filter((address) => address !== null).join(' '),
+    },
     { title: 'MAC', value: (row) => row.mac ?? row.calling_station },
     { title: 'SINCE', value: (row) => `${row.started_exactly ? '' : '~'}${showTime(row.started_at, zone)}` },
     ...(ended ? [{ title: 'ENDED', value: (row: SessionRow) => showTime(row.ended_at, zone) }] : []),

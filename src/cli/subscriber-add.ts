@@ -17,7 +17,7 @@ import {
   updateAccount,
 } from '../store/subscriber-writes.js';
 import type { AccountValues, SubscriberValues } from '../store/subscriber-writes.js';
-import { parseAddress, parseMac, parseText } from './assignments.js';
+import { parseAddress, parseMac, parsePrefix, parseText } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { takePassword } from './password-input.js';
@@ -30,6 +30,8 @@ import { unknownName } from './unknown-name.js';
 export interface AddOptions extends PasswordOptions {
   readonly plan?: string;
   readonly ip?: string;
+  readonly framedPrefix?: string;
+  readonly delegatedPrefix?: string;
   readonly pool?: string;
   readonly mac?: string;
   readonly nas?: string;
@@ -55,6 +57,14 @@ export async function addSubscriber(context: CommandContext, loginText: string, 
   const login = parseLogin(loginText);
   const mac = options.mac === undefined ? undefined : parseMac('--mac', options.mac);
   const address = options.ip === undefined ? undefined : parseAddress('--ip', options.ip);
+  const prefixes = {
+    ...(options.framedPrefix !== undefined && {
+      static_framed_prefix: parsePrefix('--framed-prefix', options.framedPrefix),
+    }),
+    ...(options.delegatedPrefix !== undefined && {
+      static_delegated_prefix: parsePrefix('--delegated-prefix', options.delegatedPrefix),
+    }),
+  };
   const contract = parseText('--contract', options.contract ?? login, longestText.contract);
   if (contract === '') throw new CommandError('the contract is empty', 'leave --contract out to use the login');
   const pool = await context.pool();
@@ -76,6 +86,7 @@ export async function addSubscriber(context: CommandContext, loginText: string, 
     ...(password !== undefined && { password }),
     ...(mac !== undefined && { mac }),
     ...(address !== undefined && { static_address: address }),
+    ...prefixes,
     ...(poolId !== undefined && { pool_id: poolId }),
     ...(options.nas !== undefined && { nas_name: parseText('--nas', options.nas, longestText.nas) }),
   };

@@ -21,6 +21,8 @@ export function registerSubscriberCommands(program: Command, context: CommandCon
       .description('make a subscriber, and its account when the contract is new')
       .option('--plan <plan>', 'plan of the account')
       .option('--ip <address>', 'static address')
+      .option('--framed-prefix <prefix>', 'static IPv6 prefix of its link')
+      .option('--delegated-prefix <prefix>', 'static IPv6 prefix for its network')
       .option('--pool <pool>', 'pool of its dynamic address, instead of the plan’s')
       .option('--mac <mac>', 'hardware address')
       .option('--nas <name>', 'the one NAS where it may log in')

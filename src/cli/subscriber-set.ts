@@ -11,7 +11,7 @@ import { lockSubscriber } from '../store/subscriber-queries.js';
 import type { SubscriberRow } from '../store/subscriber-queries.js';
 import { insertAccount, lockAccount, updateAccount, updateSubscriber } from '../store/subscriber-writes.js';
 import type { AccountValues, SubscriberValues } from '../store/subscriber-writes.js';
-import { parseAddress, parseAssignments, parseFlag, parseMac, parseText } from './assignments.js';
+import { parseAddress, parseAssignments, parseFlag, parseMac, parsePrefix, parseText } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { UsageError } from './command-error.js';
 import { takePassword } from './password-input.js';
@@ -116,6 +116,8 @@ async function readChanges(context: CommandContext, given: Given): Promise<Chang
     const nullable = value === '' ? null : value;
     if (key === 'login') subscriber.login = parseLogin(value);
     else if (key === 'ip') subscriber.static_address = nullable === null ? null : parseAddress(key, value);
+    else if (key === 'framed_prefix' || key === 'delegated_prefix')
+      subscriber[`static_${key}`] = nullable === null ? null : parsePrefix(key, value);
     else if (key === 'mac') subscriber.mac = nullable === null ? null : parseMac(key, value);
     else if (key === 'nas') subscriber.nas_name = nullable === null ? null : parseText(key, value, longestText.nas);
     else if (key === 'pool') subscriber.pool_id = nullable === null ? null : named('pool', value, ids?.pools);

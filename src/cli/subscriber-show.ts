@@ -150,6 +150,8 @@ function networkFields(
     ['mac', row.mac === null ? null : `${row.mac}${row.associate_pppoe_mac ? ' (only this one)' : ''}`],
     ['nas', row.nas_name],
     ['static address', row.static_address],
+    ['static framed prefix', row.static_framed_prefix],
+    ['static delegated prefix', row.static_delegated_prefix],
     ['pool', row.pool],
     ['has now', [...held].join(' ')],
     [

@@ -82,6 +82,8 @@ export interface ProfileAttribute {
 export interface ProfileStateRule {
   readonly answer: 'accept' | 'reject';
   readonly pool: string | undefined;
+  /** Whether IPv6 prefixes go with the answer. */
+  readonly prefixes: boolean;
   readonly sessionTimeoutSeconds: number | undefined;
   readonly attributes: readonly ProfileAttribute[];
   /** In a CoA-Request in place of those with the same names. */
@@ -120,13 +122,17 @@ export type ProfileCommandName = CommandName | AccountCommandName | ReadingComma
 
 /** A profile as read; `compileProfile` in `src/nas` makes it fit for use. */
 export interface Profile extends CamelKeys<
-  Omit<ProfileFile, 'state' | 'service_type' | 'framed_protocol' | 'nas_pool' | 'command' | 'exec'>
+  Omit<
+    ProfileFile,
+    'state' | 'service_type' | 'framed_protocol' | 'nas_pool' | 'prefix_attributes' | 'command' | 'exec'
+  >
 > {
   readonly name: string;
   readonly file: string;
   readonly serviceType: { readonly value: string; readonly line: number } | undefined;
   readonly framedProtocol: { readonly value: string; readonly line: number } | undefined;
   readonly nasPool: ProfileAttribute;
+  readonly prefixAttributes: readonly ProfileAttribute[];
   readonly states: Readonly<Record<ProfileState, ProfileStateRule>>;
   readonly exec: {
     /** Absolute. */

@@ -127,7 +127,7 @@ function states(shape: SettingShape): string[] {
     ].join('\n'),
     'A state that is left out rejects. In each:\n',
     one === undefined ? '' : table(one),
-    '### Each of attributes, and nas_pool\n',
+    '### Each of attributes and prefix_attributes, and nas_pool\n',
     attribute === undefined ? '' : table(attribute),
   ];
 }

@@ -116,6 +116,7 @@ function profileOf(
     service_type: serviceType,
     framed_protocol: framedProtocol,
     nas_pool: nasPool,
+    prefix_attributes: prefixAttributes,
     command,
     exec,
     ...rest
@@ -130,6 +131,9 @@ function profileOf(
     framedProtocol:
       framedProtocol === undefined ? undefined : { value: framedProtocol, line: document.lineOf(['framed_protocol']) },
     nasPool: attributeOf(nasPool, document.lineOf(['nas_pool'])),
+    prefixAttributes: prefixAttributes.map((attribute, index) =>
+      attributeOf(attribute, document.lineOf(['prefix_attributes', index])),
+    ),
     states: states as Record<ProfileState, ProfileStateRule>,
     exec: {
       script:
@@ -154,6 +158,7 @@ function stateRule(
   return {
     answer: rule.answer,
     pool: rule.pool,
+    prefixes: rule.answer === 'accept' && (rule.prefixes ?? state === 'active'),
     sessionTimeoutSeconds: rule.session_timeout_seconds,
     line: document.lineOf(['state', state]),
     attributes: rule.attributes.map((attribute, index) =>

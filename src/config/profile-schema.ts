@@ -47,6 +47,12 @@ const attribute = z.strictObject({
 const state = z.strictObject({
   answer: z.enum(['accept', 'reject']).describe('What an Access-Request in this state is answered with.'),
   pool: name().optional().describe('Pool that the address is taken from in this state, in place of that of the plan.'),
+  prefixes: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether IPv6 prefixes go with the answer. Absent: with that of active alone, since a garden that was made for IPv4 is none for IPv6.',
+    ),
   session_timeout_seconds: z
     .int()
     .min(60)
@@ -299,6 +305,14 @@ export const profileSchema = z.strictObject({
   nas_pool: attribute
     .prefault({ name: 'Framed-Pool', value: '${nas_pool}' })
     .describe('How the NAS is told to take the address from a pool of its own.'),
+  prefix_attributes: z
+    .array(attribute)
+    .max(8)
+    .prefault([
+      { name: 'Framed-IPv6-Prefix', value: '${framed_prefix}' },
+      { name: 'Delegated-IPv6-Prefix', value: '${delegated_prefix}' },
+    ])
+    .describe('How the NAS is told the IPv6 prefixes of a subscriber who has any.'),
   realm: z
     .strictObject({
       handling: z

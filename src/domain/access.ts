@@ -2,12 +2,15 @@
 // total function of its input; a deleted subscriber is never accepted; a slot is below the session limit and nobody else's.
 
 import type { RejectReason } from './access-reason.js';
+import type { PrefixKind } from './pool-address.js';
 import {
+  kindOfPool,
   policyState,
   type Account,
   type Plan,
   type PolicyState,
   type Pool,
+  type StaticPrefixes,
   type SubscriberFields,
 } from './subscriber.js';
 
@@ -21,6 +24,8 @@ export interface StateAnswer {
   readonly pool?: string | undefined;
   /** False: the answer in this state says nothing of the rate, so that none is in force there. Absent: it does say it. */
   readonly rated?: boolean | undefined;
+  /** Whether IPv6 prefixes go with the answer. Absent: they do not, so that nobody leaves a garden over IPv6 that was made for IPv4. */
+  readonly prefixes?: boolean | undefined;
 }
 
 export type ProfileAnswers = Readonly<Record<AnswerState, StateAnswer>>;
@@ -99,6 +104,10 @@ export interface AccessInput {
   readonly offers: readonly OutstandingOffer[];
   /** Live sessions, of anybody, on the subscriber's static address in the routing domain of this NAS. */
   readonly staticHolders: readonly LiveSession[];
+  /** The subscriber's own prefixes; absent: none. */
+  readonly staticPrefixes?: StaticPrefixes | undefined;
+  /** Live sessions, of anybody, that hold one of the static prefixes in the routing domain of this NAS; absent: none. */
+  readonly prefixHolders?: readonly LiveSession[] | undefined;
   /** The pool with this id, if there is one. */
   readonly poolById: (poolId: number) => Pool | undefined;
   /** The pool with this name, if we have one; otherwise a guest pool is the NAS's own. */
@@ -114,6 +123,11 @@ export type AddressSource =
   | { readonly from: 'nas-pool'; readonly name: string }
   /** The NAS gives one as it is set up to. */
   | { readonly from: 'none' };
+
+/** Where a prefix of an Accept comes from. */
+export type PrefixSource = { readonly kind: PrefixKind } & (
+  { readonly from: 'static'; readonly prefix: string } | { readonly from: 'sticky-or-reserve'; readonly poolId: number }
+);
 
 export interface AccessAccept<
   Session extends LiveSession = LiveSession,
@@ -131,6 +145,8 @@ export interface AccessAccept<
   /** The oldest offer, which the plan gives up for this one. */
   readonly supersedes?: Offer;
   readonly address: AddressSource;
+  /** One of each kind at most; absent: none. */
+  readonly prefixes?: readonly PrefixSource[];
 }
 
 export type AccessDecision = AccessAccept | { readonly answer: 'reject'; readonly reason: RejectReason };
@@ -199,7 +215,10 @@ export function decideAccess(input: AccessInput): AccessDecision {
   if (!place) return reject('session-limit');
   const address = chooseAddress(input, subscriber, plan, answer, place.slot);
   if (typeof address === 'string') return reject(address);
-  return { answer: 'accept', state: answerState, ...place, address };
+  if (answer.prefixes !== true) return { answer: 'accept', state: answerState, ...place, address };
+  const prefixes = choosePrefixes(input, subscriber, plan, place.slot);
+  if (typeof prefixes === 'string') return reject(prefixes);
+  return { answer: 'accept', state: answerState, ...place, address, ...(prefixes.length > 0 && { prefixes }) };
 }
 
 function reject(reason: RejectReason): AccessDecision {
@@ -350,6 +369,36 @@ function isForeignHolder(holder: LiveSession, subscriber: SubscriberFields, requ
 }
 
 function inDomain(pool: Pool | undefined, requester: Requester): AddressSource | 'no-pool' {
-  if (!pool || pool.routingDomain !== requester.routingDomain) return 'no-pool';
+  if (!pool || pool.routingDomain !== requester.routingDomain || kindOfPool(pool) !== 'ipv4') return 'no-pool';
   return { from: 'sticky-or-reserve', poolId: pool.id };
+}
+
+/** All that are due, or none and the reason: half of what a plan promises would be found out by the subscriber, not by the provider. */
+function choosePrefixes(
+  input: AccessInput,
+  subscriber: SubscriberFields,
+  plan: Plan | undefined,
+  slot: number,
+): readonly PrefixSource[] | RejectReason {
+  const { staticPrefixes, requester } = input;
+  // One prefix serves one session: further ones of the same subscriber need a pool, or go without.
+  const own = slot > 0 ? undefined : staticPrefixes;
+  const hasOwn = own?.framed !== undefined || own?.delegated !== undefined;
+  if (hasOwn && input.prefixHolders?.some((holder) => isForeignHolder(holder, subscriber, requester)))
+    return 'address-in-use';
+  const sources: PrefixSource[] = [];
+  for (const [kind, prefix, poolId] of [
+    ['framed-prefix', own?.framed, plan?.framedPoolId],
+    ['delegated-prefix', own?.delegated, plan?.delegatedPoolId],
+  ] as const) {
+    if (prefix !== undefined) {
+      sources.push({ kind, from: 'static', prefix });
+      continue;
+    }
+    if (poolId === undefined) continue;
+    const pool = input.poolById(poolId);
+    if (!pool || pool.routingDomain !== requester.routingDomain || kindOfPool(pool) !== kind) return 'no-pool';
+    sources.push({ kind, from: 'sticky-or-reserve', poolId });
+  }
+  return sources;
 }

@@ -27,6 +27,11 @@ export interface SessionFact extends SessionLine {
   readonly calledStation: string | null;
   readonly nasPortId: string | null;
   readonly address: string | null;
+  /** IPv6 prefixes, canonical. */
+  readonly framedPrefix: string | null;
+  readonly delegatedPrefix: string | null;
+  /** Framed-Interface-Id, four groups of hexadecimal digits. */
+  readonly interfaceId: string | null;
   /** From a valid Class: what the Accept said. */
   readonly class: ClassEvidence | null;
   readonly sessionSeconds: number | null;

@@ -33,12 +33,16 @@ export function describeBecause(because: Because): string {
     case 'disconnect-asked':
       return 'somebody asked for a disconnect after it began';
     case 'key-changed':
-      return 'login, MAC or static address changed since it began';
+      return 'login, MAC, static address or static prefix changed since it began';
     case 'rejected':
       return `an Access-Request would be rejected: ${states[because.by]}`;
     case 'other-pool':
       return because.to === null
         ? 'its address is of another pool than its state wants'
         : `its state wants an address of the pool ${because.to}`;
+    case 'prefixes':
+      return because.given
+        ? 'its state goes with IPv6 prefixes, and its Accept had none'
+        : 'its Accept had IPv6 prefixes, and its state goes without';
   }
 }

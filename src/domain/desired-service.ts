@@ -8,8 +8,22 @@ import { acceptedService, shownState, unlimitedRate, type ShownState } from './a
 import type { RateClock, Turbo } from './effective-rate.js';
 import { formatIpv4Address } from './ipv4-address.js';
 import type { PlanOptions, Saying } from './plan-commands.js';
-import { absent, type PlaceKind, type PresentService, type ServiceRate, type ServiceState } from './service-state.js';
-import { policyState, type Account, type Plan, type PolicyState, type SubscriberFields } from './subscriber.js';
+import {
+  absent,
+  type PlaceKind,
+  type PresentService,
+  type ServiceKey,
+  type ServiceRate,
+  type ServiceState,
+} from './service-state.js';
+import {
+  policyState,
+  type Account,
+  type Plan,
+  type PolicyState,
+  type StaticPrefixes,
+  type SubscriberFields,
+} from './subscriber.js';
 
 /** A service of a subscriber, on from its start until before its end, ms since 1970; null is since ever, for ever. */
 export interface SubjectService {
@@ -25,6 +39,8 @@ export interface EnforcementSubject {
   readonly plan: Plan | undefined;
   readonly turbo: Turbo | undefined;
   readonly services: readonly SubjectService[];
+  /** Absent: none. */
+  readonly staticPrefixes?: StaticPrefixes | undefined;
   /** The pool that the subscriber has, else the plan's. */
   readonly poolName: string | null;
   /** Sessions that began before this instant are to end. */
@@ -58,6 +74,8 @@ export interface PlaceWords {
   readonly services: boolean;
   /** Whether an entry is told of the end of a session (`user_disconnect`); absent: it is. A disconnect that somebody asks for always is. */
   readonly ends?: boolean | undefined;
+  /** Whether entries are found by IPv6 prefixes, too. Absent: they are. */
+  readonly prefixes?: boolean;
 }
 
 /** Where on the network. A place of kind `session` has one. */
@@ -98,7 +116,9 @@ export type Because =
       readonly from: string | null;
       readonly to: string | null;
       readonly state: ShownState;
-    };
+    }
+  /** The state goes with IPv6 prefixes, or without, other than the Accept; only a new session can get or lose them. */
+  | { readonly kind: 'prefixes'; readonly given: boolean; readonly state: ShownState };
 
 /** What is desired at a place. */
 export interface DesiredService {
@@ -211,6 +231,7 @@ function presentService(
   const rest = { services: [...new Set(services.map((one) => one.name))].sort() };
   const sayableRate = says.rate ? rate : unlimitedRate;
   const prefixes = { framedPrefix: session?.framedPrefix ?? null, delegatedPrefix: session?.delegatedPrefix ?? null };
+  const none = { framedPrefix: null, delegatedPrefix: null };
   if (kind === 'session')
     return {
       present: true,
@@ -234,13 +255,18 @@ function presentService(
       // A static address finds its entry alone: a MAC that comes and goes with a session would make it another one each time.
       mac: subscriber.mac ?? (own === undefined ? (session?.mac ?? null) : null),
       address: own === undefined ? (session?.address ?? null) : formatIpv4Address(own),
-      ...prefixes,
+      // The same holds for prefixes; where nothing is found by them, one that comes late must not make another entry.
+      ...(place.words?.prefixes === false ? none : own === undefined ? prefixes : ownPrefixes(subject)),
     },
     ...flags,
     authorised: webLoggedAtMs !== null || (session !== null && !isOld),
     rate: sayableRate,
     ...rest,
   };
+}
+
+function ownPrefixes({ staticPrefixes }: EnforcementSubject): Pick<ServiceKey, 'framedPrefix' | 'delegatedPrefix'> {
+  return { framedPrefix: staticPrefixes?.framed ?? null, delegatedPrefix: staticPrefixes?.delegated ?? null };
 }
 
 function isOn(service: SubjectService, nowMs: number): boolean {
@@ -288,6 +314,8 @@ function whySessionEnds(subject: EnforcementSubject, place: EnforcementPlace, st
     return { kind: 'disconnect-asked', beforeMs: disconnectBeforeMs };
   const otherPool = session === null ? undefined : whyOtherPool(subject, place, session, state);
   if (otherPool !== undefined) return otherPool;
+  const prefixes = session === null ? undefined : whyPrefixes(subject, place, session, state);
+  if (prefixes !== undefined) return prefixes;
   if (keyChangedAtMs !== null && isOlderThan(session, keyChangedAtMs))
     return { kind: 'key-changed', atMs: keyChangedAtMs };
   return undefined;
@@ -320,6 +348,31 @@ function whyOtherPool(
       : undefined;
   if (has === wanted || (has === null && (session.address === null || !place.isOwnPool(wanted)))) return undefined;
   return { ...isOther, from: has };
+}
+
+/**
+ * Whether a session has prefixes that its state does not go with, which would lead out of a garden that was made for IPv4, or lacks those that it is to
+ * have. Judged by its Accept, like its pool; without a Class, only what it certainly has too much.
+ */
+function whyPrefixes(
+  { plan, turbo, staticPrefixes }: EnforcementSubject,
+  { answers }: EnforcementPlace,
+  session: PlaceSession,
+  state: ShownState,
+): Because | undefined {
+  const given = answers[state].prefixes === true;
+  const has = session.framedPrefix !== null || session.delegatedPrefix !== null;
+  const isDue =
+    plan?.framedPoolId !== undefined ||
+    plan?.delegatedPoolId !== undefined ||
+    staticPrefixes?.framed !== undefined ||
+    staticPrefixes?.delegated !== undefined;
+  // Whoever is given none by us has them of the NAS itself, and would have them again.
+  if (!isDue) return undefined;
+  const accepted =
+    session.policyHash === null ? undefined : acceptedService(session.policyHash, { plan, turbo }, answers);
+  const had = accepted === undefined ? has || given : answers[accepted.state].prefixes === true;
+  return had === given ? undefined : { kind: 'prefixes', given, state };
 }
 
 function isGuestPool(answers: ProfileAnswers, name: string): boolean {

@@ -66,6 +66,9 @@ export function openAccountingFacts(row: OpenAccounting, nas: AccountingNas, now
     // Where its packets come from is learnt from the first one.
     nasAddress: null,
     address: address === undefined || address === 0 || address >= 0xffff_fffe ? null : formatIpv4Address(address),
+    framedPrefix: null,
+    delegatedPrefix: null,
+    interfaceId: null,
     class: null,
     terminateCause: null,
     delayDeclared: false,

@@ -2,6 +2,7 @@
 // bounded and made of letters, digits or canonical addresses, so that no query has to quote it.
 
 import { formatIpv4Address, parseIpv4Address } from './ipv4-address.js';
+import { parseIpv6Prefix } from './ipv6-prefix.js';
 import { parseMacAddress } from './mac-address.js';
 
 /** A text as it may be meant; what it cannot mean is undefined or empty. */
@@ -12,6 +13,8 @@ export interface SearchText {
   readonly mac: string | undefined;
   /** Dotted. */
   readonly address: string | undefined;
+  /** An IPv6 address or prefix, canonical: whoever has it, or one that holds it. */
+  readonly prefix: string | undefined;
   /** Digits of a telephone number without the country's or trunk prefix, from the last to the first. */
   readonly phoneKey: string | undefined;
   /** Beginnings of words of a name or an address, lower case. */
@@ -35,6 +38,7 @@ export function readSearchText(typed: string): SearchText {
   const text = [...typed.normalize('NFC').replaceAll('\0', '').trim()].slice(0, longestSearchCharacters).join('');
   const address = parseIpv4Address(text);
   const mac = parseMacAddress(text);
+  const prefix = mac === undefined ? parseIpv6Prefix(text) : undefined;
   const words = text
     .toLowerCase()
     .replaceAll('ё', 'е')
@@ -45,8 +49,9 @@ export function readSearchText(typed: string): SearchText {
     text,
     mac,
     address: address === undefined ? undefined : formatIpv4Address(address),
+    prefix,
     phoneKey: address === undefined && mac === undefined ? phoneKeyOf(text) : undefined,
-    words: address === undefined ? words : [],
+    words: address === undefined && prefix === undefined ? words : [],
   };
 }
 

@@ -12,7 +12,8 @@ import {
   type SessionFact,
   type SessionLine,
 } from './accounting-fact.js';
-import { ADDRESS_HELD, addressKey, AssignmentBook, type AssignmentRecord } from './assignment.js';
+import { addressKey, addressOf, AssignmentBook, type AssignmentRecord, isWaiting, PREFIX_HELD } from './assignment.js';
+import { type AddressKind, addressKinds, prefixKinds } from './pool-address.js';
 import {
   advance,
   closeSynthetically,
@@ -184,7 +185,8 @@ class Fold {
     if (known === undefined && session.end === null) this.#displace(session, sessions);
     if (session.end === null) {
       // A session that lives on with its address holds it already, and its assignment need not have been loaded.
-      const settled = wasLive && session.address === before.address && session.conflict !== ADDRESS_HELD && !identified;
+      const moved = addressKinds.some((kind) => addressOf(session, kind) !== addressOf(before, kind));
+      const settled = wasLive && !moved && !isWaiting(session) && !identified;
       const since = known === undefined ? session.startedAtMs : (endBefore?.endedAtMs ?? fact.eventAtMs);
       if (!settled) this.#takeHold(session, since);
     } else if (wasLive) this.#letGo(session);
@@ -242,27 +244,34 @@ class Fold {
     }
   }
 
-  /** Takes hold of the address that the session has now, and lets go of another one or of one under another name. */
+  /** Takes hold of what the session has now, and lets go of what it had, or had under another name. IPv4 comes first: prefixes follow its slot. */
   #takeHold(session: SessionRecord, sinceMs: number): void {
-    const held = this.#book.heldBy(session);
-    if (held !== undefined) {
-      if (held.address === session.address && held.subscriberId === session.subscriberId) return;
-      this.#release(session, sinceMs, held.address === session.address ? 'identified' : 'moved');
+    for (const kind of addressKinds) {
+      const address = addressOf(session, kind);
+      const held = this.#book.heldBy(session, kind);
+      if (held !== undefined) {
+        if (held.address === address && held.subscriberId === session.subscriberId) continue;
+        this.#release(session, kind, sinceMs, held.address === address ? 'identified' : 'moved');
+      }
+      if (address !== null) this.#book.acquire(session, kind, sinceMs);
     }
-    this.#book.acquire(session, sinceMs);
+    // Getting the one prefix clears what was said of the other.
+    if (prefixKinds.some((kind) => addressOf(session, kind) !== null && this.#book.heldBy(session, kind) === undefined))
+      session.conflict ??= PREFIX_HELD;
   }
 
   #letGo(session: SessionRecord): void {
-    this.#release(session, session.end!.endedAtMs, session.end!.cause);
+    for (const kind of addressKinds) this.#release(session, kind, session.end!.endedAtMs, session.end!.cause);
   }
 
-  #release(session: SessionRecord, atMs: number, cause: string): void {
-    const ended = this.#book.release(session, atMs, cause);
+  #release(session: SessionRecord, kind: AddressKind, atMs: number, cause: string): void {
+    const ended = this.#book.release(session, kind, atMs, cause);
     if (ended === undefined) return;
     // Somebody who was refused the address may have been sitting on it all the while.
     for (const waiting of this.#byAddress.get(addressKey(ended.routingDomain, ended.address)) ?? []) {
-      if (waiting === session || waiting.end !== null || waiting.conflict !== ADDRESS_HELD) continue;
-      if (waiting.address === ended.address && this.#book.acquire(waiting, ended.end!.endedAtMs)) this.#alter(waiting);
+      if (waiting === session || waiting.end !== null || !isWaiting(waiting)) continue;
+      if (addressOf(waiting, kind) === ended.address && this.#book.acquire(waiting, kind, ended.end!.endedAtMs))
+        this.#alter(waiting);
     }
   }
 
@@ -275,8 +284,9 @@ class Fold {
 
   #index(session: SessionRecord): void {
     if (session.subscriberId !== null) setIn(this.#bySubscriber, session.subscriberId).add(session);
-    if (session.address !== null) {
-      setIn(this.#byAddress, addressKey(session.routingDomain, session.address)).add(session);
+    for (const kind of addressKinds) {
+      const address = addressOf(session, kind);
+      if (address !== null) setIn(this.#byAddress, addressKey(session.routingDomain, address)).add(session);
     }
   }
 }
@@ -291,6 +301,9 @@ const IDENTITY = [
   'nasPortId',
   'nasAddress',
   'address',
+  'framedPrefix',
+  'delegatedPrefix',
+  'interfaceId',
   'slot',
   'offerId',
   'policyHash',

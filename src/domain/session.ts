@@ -31,6 +31,10 @@ export interface SessionRecord extends SessionLine {
   /** Where its accounting comes from. */
   nasAddress: string | null;
   address: string | null;
+  /** IPv6 prefixes, canonical. */
+  framedPrefix: string | null;
+  delegatedPrefix: string | null;
+  interfaceId: string | null;
   slot: number;
   offerId: number | null;
   policyHash: number | null;
@@ -224,6 +228,9 @@ export function newSession(fact: SessionFact, epoch: number, subscriberId: numbe
     nasPortId: fact.nasPortId,
     nasAddress: fact.nasAddress,
     address: fact.address,
+    framedPrefix: fact.framedPrefix,
+    delegatedPrefix: fact.delegatedPrefix,
+    interfaceId: fact.interfaceId,
     slot: 0,
     offerId: fact.class?.offerId ?? null,
     policyHash: fact.class?.policyHash ?? null,
@@ -310,7 +317,17 @@ function learn(session: SessionRecord, fact: SessionFact, later: boolean): void 
   }
   if (fact.address !== null && (session.address === null || (later && session.end === null)))
     session.address = fact.address;
+  learnPrefixes(session, fact, later && session.end === null);
   if (session.login === '') session.login = fact.login;
+}
+
+/** Prefixes come as the subscriber's router asks for them, often after the Start; what a packet does not name stays (RFC 6911 §2.1). */
+function learnPrefixes(session: SessionRecord, fact: SessionFact, mayMove: boolean): void {
+  if (fact.framedPrefix !== null && (mayMove || session.framedPrefix === null))
+    session.framedPrefix = fact.framedPrefix;
+  if (fact.delegatedPrefix !== null && (mayMove || session.delegatedPrefix === null))
+    session.delegatedPrefix = fact.delegatedPrefix;
+  if (fact.interfaceId !== null && (mayMove || session.interfaceId === null)) session.interfaceId = fact.interfaceId;
 }
 
 /** Octets after this packet: never fewer, and past a wrap of 32 bits when the NAS sends no Gigawords. */

@@ -2,6 +2,7 @@
 // combination of flags has exactly one state, chosen by one order, so that two parts of the program never disagree.
 
 import type { RateWindow } from './effective-rate.js';
+import type { AddressKind } from './pool-address.js';
 
 /** What a subscriber's account allows at most, and how fast. Rates are bit/s; undefined is unlimited. */
 export interface Plan {
@@ -17,6 +18,9 @@ export interface Plan {
   /** Rates by hour of day; absent: the plan has one rate. */
   readonly rateWindows?: readonly RateWindow[] | undefined;
   readonly poolId: number | undefined;
+  /** Pools of prefixes; absent: none is given. */
+  readonly framedPoolId?: number | undefined;
+  readonly delegatedPoolId?: number | undefined;
   readonly sessionLimit: number;
   readonly sessionLimitAction: 'reject' | 'replace';
 }
@@ -29,11 +33,24 @@ export interface Account {
   readonly adminBlocked: boolean;
 }
 
-/** Addresses that are given out one by one, all in one routing domain. */
+/** Addresses or prefixes that are given out one by one, all in one routing domain. */
 export interface Pool {
   readonly id: number;
   readonly name: string;
   readonly routingDomain: string;
+  /** Absent: IPv4 addresses. */
+  readonly kind?: AddressKind | undefined;
+}
+
+/** What one pool gives. */
+export function kindOfPool(pool: Pool): AddressKind {
+  return pool.kind ?? 'ipv4';
+}
+
+/** Prefixes that are a subscriber's by contract, canonical; few have any. */
+export interface StaticPrefixes {
+  readonly framed: string | undefined;
+  readonly delegated: string | undefined;
 }
 
 /** What a subscriber may be told from. */

@@ -60,6 +60,7 @@ function takesAway(because: Wish['because'], present: readonly PresentService[])
     case 'rejected':
       return true;
     case 'other-pool':
+    case 'prefixes':
       // Into the garden from service. From one garden into another nobody loses anything.
       return because.state !== 'active' && present.every((one) => isServed(one));
     default:
@@ -68,7 +69,12 @@ function takesAway(because: Wish['because'], present: readonly PresentService[])
 }
 
 function loosens(known: KnownService, { state, because }: Wish): boolean {
-  if (!state.present) return because.kind === 'other-pool' && because.state === 'active' && !isCertainlyAbsent(known);
+  if (!state.present)
+    return (
+      (because.kind === 'other-pool' || because.kind === 'prefixes') &&
+      because.state === 'active' &&
+      !isCertainlyAbsent(known)
+    );
   const states = mayHold(known);
   if (known.applied === null || states.some((one) => !one.present)) return isServed(state);
   return states.some(

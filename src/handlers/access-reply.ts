@@ -69,7 +69,7 @@ export function acceptReply(
   const { request, secret, nas, profile, subject } = context;
   const { state } = decision;
   const rule = profile.states[state];
-  const encoded = rule.encode(attributeContext(context, decision.address, offer?.address));
+  const encoded = rule.encode(attributeContext(context, decision.address, offer));
   if (!encoded.ok) return { ok: false, reason: 'unsafe-attribute' };
   try {
     const reply = new ReplyBuilder(request.packet, Code.accessAccept, secret);
@@ -155,9 +155,10 @@ export function rejectReply(context: ReplyContext, reason: RejectReason): ReplyB
   return reply;
 }
 
-function attributeContext(context: ReplyContext, source: AddressSource, address: number | undefined): AttributeContext {
+function attributeContext(context: ReplyContext, source: AddressSource, offer: Offer | undefined): AttributeContext {
   const { nas, subject, userName, mac } = context;
-  return {
+  const address = offer?.address;
+  const said = {
     rate: subject?.rate,
     login: subject?.subscriber.login ?? userName,
     contract: subject?.account?.contract,
@@ -167,5 +168,17 @@ function attributeContext(context: ReplyContext, source: AddressSource, address:
     address: address === undefined ? undefined : formatIpv4Address(address),
     nas: nas.name,
     nasPool: source.from === 'nas-pool' ? source.name : undefined,
+  };
+  return offer && offer.prefixes.length > 0 ? { ...said, ...prefixContext(offer) } : said;
+}
+
+function prefixContext({ prefixes }: Offer): Partial<AttributeContext> {
+  const framed = prefixes.find((one) => one.kind === 'framed-prefix');
+  const delegated = prefixes.find((one) => one.kind === 'delegated-prefix');
+  return {
+    framedPrefix: framed?.prefix,
+    delegatedPrefix: delegated?.prefix,
+    framedPrefixPool: framed?.poolName,
+    delegatedPrefixPool: delegated?.poolName,
   };
 }

@@ -4,7 +4,6 @@
 
 import {
   decideAccess,
-  requesterKey,
   type AccessAccept,
   type AccessDecision,
   type PasswordOutcome,
@@ -12,7 +11,6 @@ import {
 } from '../domain/access.js';
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { RateClock } from '../domain/effective-rate.js';
-import { encodeGrant } from '../domain/grant.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import { parseMacAddress, ZERO_MAC_ADDRESS } from '../domain/mac-address.js';
 import type { NasEntry } from '../config/config.js';
@@ -23,12 +21,14 @@ import { Code } from '../radius/code.js';
 import { ReplyBuilder, replyFits } from '../radius/reply.js';
 import type { Spool } from '../spool/spool.js';
 import type { AccessAttempt, AccessAttempts } from '../store/access-attempts.js';
-import { randomOfferId, type AddressReserve } from '../store/address-reserve.js';
+import type { AddressReserve } from '../store/address-reserve.js';
 import type { Directory } from '../store/directory.js';
 import type { Offer } from '../store/offer-book.js';
+import { findOffer, grantPayload } from './accept-offer.js';
 import { acceptReply, rejectReply, type ReplyContext, type ReplySubject } from './access-reply.js';
 import { RecordKind } from './accounting-record.js';
 import type { ClassCookie } from './class-cookie.js';
+import { prefixHolders } from './expected-access.js';
 import { nasBoxOf } from './nas-box.js';
 import { findIdentity, type FoundIdentity } from './identity.js';
 import type { PasswordCheck, PasswordVerdict } from './password-check.js';
@@ -54,7 +54,15 @@ export interface AccessDeps {
   readonly directory: Directory;
   readonly reserve: Pick<
     AddressReserve,
-    'repeat' | 'takeSticky' | 'grant' | 'granted' | 'waitForAddress' | 'giveBack' | 'abandon'
+    | 'repeat'
+    | 'takeSticky'
+    | 'grant'
+    | 'takePrefixes'
+    | 'returnPrefixes'
+    | 'granted'
+    | 'waitForAddress'
+    | 'giveBack'
+    | 'abandon'
   >;
   readonly spool: Pick<Spool, 'append'>;
   readonly passwords: Pick<PasswordCheck, 'check'>;
@@ -85,11 +93,11 @@ interface Pending {
   readonly userName: string | undefined;
   readonly identity: FoundIdentity;
   verdict: PasswordVerdict;
-  /** Refills of the reserve that were waited for. */
-  waits: number;
+  /** Pools whose refill was waited for, each as often as it was. */
+  readonly waits: number[];
 }
 
-/** Somebody else may take the address that a refill brought; who lost it twice is told that there is none. */
+/** Somebody else may take the address that a refill brought; who lost that of one pool twice is told that there is none. */
 const MAX_WAITS = 2;
 
 const NOT_CHECKED: PasswordVerdict = { outcome: 'no-password' };
@@ -143,7 +151,7 @@ export class AccessRequestHandler {
       callingStation: requester.callingStation,
       framedAddress: packet.uint32(Attribute.framedIpAddress),
     });
-    this.#checkPassword({ request, nas, profile, requester, userName, identity, verdict: NOT_CHECKED, waits: 0 });
+    this.#checkPassword({ request, nas, profile, requester, userName, identity, verdict: NOT_CHECKED, waits: [] });
   }
 
   #checkPassword(pending: Pending): void {
@@ -183,6 +191,7 @@ export class AccessRequestHandler {
     const subject = this.#present(identity, nowMs);
     if (identity.found === 'one' && !subject) return this.#reject(pending, undefined, 'deleted');
     const staticAddress = subject?.subscriber.staticAddress;
+    const staticPrefixes = subject && directory.staticPrefixes(subject.subscriber.id);
     const decision: AccessDecision = decideAccess({
       identity: identity.found === 'one' ? { found: 'one', ...subject! } : identity,
       password: verdict.outcome satisfies PasswordOutcome,
@@ -192,6 +201,8 @@ export class AccessRequestHandler {
       offers: subject ? directory.offers.ofSubscriber(subject.subscriber.id) : [],
       staticHolders:
         staticAddress === undefined ? [] : directory.sessions.holders(requester.routingDomain, staticAddress),
+      staticPrefixes,
+      prefixHolders: prefixHolders(directory, requester.routingDomain, staticPrefixes),
       poolById: (poolId) => directory.pool(poolId),
       poolByName: (name) => directory.poolByName(name),
       nowMs,
@@ -214,21 +225,11 @@ export class AccessRequestHandler {
   }
 
   #findAddress(pending: Pending, decision: AccessAccept, subject: ReplySubject, nowMs: number): void {
-    const { reserve, directory } = this.#deps;
-    const { address, slot } = decision;
-    const repeated = decision.repeats && directory.offers.get(decision.repeats.offerId);
-    if (address.from !== 'sticky-or-reserve') {
-      const fixed = address.from === 'static' ? address.address : undefined;
-      const offer = this.#fixedOffer(pending, subject.subscriber.id, slot, fixed, repeated, nowMs);
-      return this.#accept(pending, decision, subject, offer, nowMs);
-    }
-    const key = requesterKey(pending.requester);
-    const offer =
-      (repeated?.poolId === address.poolId && reserve.repeat(repeated, nowMs) ? repeated : undefined) ??
-      reserve.takeSticky(subject.subscriber.id, slot, address.poolId, key, nowMs) ??
-      reserve.grant(subject.subscriber.id, slot, address.poolId, key, nowMs);
-    if (!offer) return this.#waitForAddress(pending, subject, address.poolId);
-    if (repeated && repeated !== offer) directory.offers.remove(repeated);
+    const { requester } = pending;
+    const { offerGraceMs } = this.#settings;
+    const wanted = { decision, subscriberId: subject.subscriber.id, requester, offerGraceMs, nowMs };
+    const offer = findOffer(this.#deps, wanted);
+    if ('missing' in offer) return this.#waitForAddress(pending, subject, offer.missing);
     if (!offer.durable) return this.#record(pending, decision, subject, offer, nowMs);
     this.#remember(pending, offer);
     this.#accept(pending, decision, subject, offer, nowMs);
@@ -243,47 +244,10 @@ export class AccessRequestHandler {
     if (payload) this.#deps.spool.append(RecordKind.grant, pending.request.receivedAtMs, payload, () => undefined);
   }
 
-  /** An offer of an address that is his anyway, or of a place without an address of ours: it only holds the slot. */
-  #fixedOffer(
-    pending: Pending,
-    subscriberId: number,
-    slot: number,
-    address: number | undefined,
-    repeated: Offer | undefined,
-    nowMs: number,
-  ): Offer {
-    const { offers } = this.#deps.directory;
-    const { requester } = pending;
-    const expiresAtMs = nowMs + this.#settings.offerGraceMs;
-    const source = address === undefined ? 'none' : 'static';
-    if (
-      repeated?.source === source &&
-      repeated.address === address &&
-      repeated.routingDomain === requester.routingDomain
-    ) {
-      offers.prolong(repeated, expiresAtMs);
-      return repeated;
-    }
-    if (repeated) offers.remove(repeated);
-    const offer: Offer = {
-      offerId: randomOfferId(),
-      subscriberId,
-      slot,
-      requesterKey: requesterKey(requester),
-      address,
-      poolId: undefined,
-      routingDomain: requester.routingDomain,
-      source,
-      offeredAtMs: nowMs,
-      expiresAtMs,
-      durable: true,
-    };
-    offers.add(offer);
-    return offer;
-  }
-
   #waitForAddress(pending: Pending, subject: ReplySubject, poolId: number): void {
-    if (pending.waits++ >= MAX_WAITS) return this.#reject(pending, subject, 'pool-empty');
+    if (pending.waits.filter((one) => one === poolId).length >= MAX_WAITS)
+      return this.#reject(pending, subject, 'pool-empty');
+    pending.waits.push(poolId);
     this.#later(pending, this.#deps.reserve.waitForAddress(poolId), (found) => {
       // Decided anew: while it waited, another request may have got this very slot.
       if (found) this.#decide(pending);
@@ -370,13 +334,6 @@ export class AccessRequestHandler {
     this.#deps.attempts.note(attempt);
     this.#deps.watch?.current?.decided(request, attempt);
   }
-}
-
-/** The spool record of an offer; undefined for one without an address of a pool. */
-function grantPayload(offer: Offer): Buffer | undefined {
-  const { offerId, subscriberId, slot, address, routingDomain, poolId, expiresAtMs } = offer;
-  if (address === undefined || poolId === undefined) return undefined;
-  return encodeGrant({ offerId, subscriberId, slot, address, routingDomain, poolId, expiresAtMs });
 }
 
 function replyContext(pending: Pending, subject: ReplySubject | undefined): ReplyContext {

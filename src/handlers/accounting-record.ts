@@ -4,6 +4,7 @@
  * whatever the configuration says by then, because the record names its NAS entry and routing domain itself.
  */
 import type { AccountingFact, ClassEvidence, OctetCount } from '../domain/accounting-fact.js';
+import { parseIpv6Prefix } from '../domain/ipv6-prefix.js';
 import { parseMacAddress, ZERO_MAC_ADDRESS } from '../domain/mac-address.js';
 import { AcctStatusType, Attribute } from '../radius/attribute-number.js';
 import { type Packet, parsePacket } from '../radius/packet.js';
@@ -131,6 +132,9 @@ export function accountingFact(
     calledStation: packet.text(Attribute.calledStationId) ?? null,
     nasPortId: packet.text(Attribute.nasPortId) ?? packet.uint32(Attribute.nasPort)?.toString() ?? null,
     address: framedAddress(packet),
+    framedPrefix: framedPrefix(packet),
+    delegatedPrefix: prefix(packet.ipv6Prefix(Attribute.delegatedIpv6Prefix)),
+    interfaceId: interfaceId(packet),
     class: readClass(packet),
     sessionSeconds: seconds === undefined || seconds > LONGEST_SESSION_SECONDS ? null : seconds,
     input: octets(packet, Attribute.acctInputOctets, Attribute.acctInputGigawords),
@@ -157,6 +161,23 @@ function framedAddress(packet: Packet): string | null {
   if (value?.length !== 4) return null;
   const number = value.readUInt32BE(0);
   return number === 0 || number >= 0xfffffffe ? null : value.join('.');
+}
+
+/** Framed-IPv6-Prefix (RFC 3162 §2.3); without one, the single Framed-IPv6-Address (RFC 6911 §3.1) is a prefix of 128 bits. */
+function framedPrefix(packet: Packet): string | null {
+  return prefix(packet.ipv6Prefix(Attribute.framedIpv6Prefix)) ?? prefix(packet.address(Attribute.framedIpv6Address));
+}
+
+/** What nobody can be given is nobody's: a NAS tells link-local addresses too. */
+function prefix(text: string | undefined): string | null {
+  return text === undefined ? null : (parseIpv6Prefix(text) ?? null);
+}
+
+/** Framed-Interface-Id (RFC 3162 §2.2): eight octets, written as four groups. */
+function interfaceId(packet: Packet): string | null {
+  const value = packet.first(Attribute.framedInterfaceId);
+  if (value?.length !== 8) return null;
+  return [0, 2, 4, 6].map((at) => value.readUInt16BE(at).toString(16)).join(':');
 }
 
 function octets(packet: Packet, octetsType: number, gigawordsType: number): OctetCount | null {

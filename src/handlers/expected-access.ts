@@ -6,12 +6,14 @@ import type { NasEntry } from '../config/config.js';
 import {
   decideAccess,
   type AccessDecision,
+  type LiveSession,
   type OutstandingOffer,
   type PasswordOutcome,
   type Requester,
 } from '../domain/access.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import { storedPasswordKeyId } from '../domain/seal-key-id.js';
+import type { StaticPrefixes } from '../domain/subscriber.js';
 import type { CompiledProfile } from '../nas/profile.js';
 import { parseStoredPassword } from '../radius/stored-password.js';
 import type { Directory } from '../store/directory.js';
@@ -26,6 +28,19 @@ export interface OwnDevice {
   /** Where it was last seen on this NAS. */
   readonly nasBox: string | undefined;
   readonly nasPortId: string | undefined;
+}
+
+/** Live sessions, of anybody, that hold a static prefix; undefined where there is none. */
+export function prefixHolders(
+  directory: Directory,
+  routingDomain: string,
+  prefixes: StaticPrefixes | undefined,
+): readonly LiveSession[] | undefined {
+  if (prefixes === undefined) return undefined;
+  const { framed, delegated } = prefixes;
+  return [framed, delegated].flatMap((prefix) =>
+    prefix === undefined ? [] : directory.sessions.prefixHolders(routingDomain, prefix),
+  );
 }
 
 /** The subscriber's own device, on the line where it is now. */
@@ -67,6 +82,7 @@ export function expectedAccess(given: {
   const subscriber = identity.found === 'one' ? identity.subscriber : undefined;
   const account = subscriber && directory.account(subscriber.accountId);
   const staticAddress = subscriber?.staticAddress;
+  const staticPrefixes = subscriber && directory.staticPrefixes(subscriber.id);
   const decision = decideAccess({
     identity: subscriber
       ? { found: 'one', subscriber, account, plan: directory.plan(account?.planId) }
@@ -78,6 +94,8 @@ export function expectedAccess(given: {
     offers: subscriber ? given.offers(subscriber.id) : [],
     staticHolders:
       staticAddress === undefined ? [] : directory.sessions.holders(requester.routingDomain, staticAddress),
+    staticPrefixes,
+    prefixHolders: prefixHolders(directory, requester.routingDomain, staticPrefixes),
     poolById: (poolId) => directory.pool(poolId),
     poolByName: (name) => directory.poolByName(name),
     nowMs: given.nowMs,

@@ -6,6 +6,8 @@
  * Invariant: rates come in as bit/s and are converted here and nowhere else; k is 1000, an octet is 8 bits.
  */
 
+import { firstAddressOf, interfaceIdOfMac } from '../domain/ipv6-prefix.js';
+
 /** Rates of a plan, bit/s; `undefined` is unlimited or not set. A plan of the directory has this shape. */
 export interface PlanRate {
   readonly rateDownBps?: number | undefined;
@@ -32,6 +34,12 @@ export interface AttributeContext {
   readonly nas: string | undefined;
   /** A pool of the NAS, where the NAS is to choose the address; otherwise `undefined`. */
   readonly nasPool: string | undefined;
+  /** IPv6 prefixes of the answer, canonical; absent: none. */
+  readonly framedPrefix?: string | undefined;
+  readonly delegatedPrefix?: string | undefined;
+  /** Names of our pools that they are from. */
+  readonly framedPrefixPool?: string | undefined;
+  readonly delegatedPrefixPool?: string | undefined;
   /** The service that begins or ends; only of a command about one. */
   readonly service?: string | undefined;
 }
@@ -128,6 +136,25 @@ export const attributeVariables: ReadonlyMap<string, AttributeVariable> = new Ma
   ],
   ['mac', text('MAC, aa:bb:cc:dd:ee:ff', '02:00:00:00:00:01', (context) => context.mac)],
   ['address', text('IPv4 address of the answer', '192.0.2.1', (context) => context.address)],
+  ['framed_prefix', text('IPv6 prefix of the link', '2001:db8:0:1::/64', (context) => context.framedPrefix)],
+  ['delegated_prefix', text('delegated IPv6 prefix', '2001:db8:100::/56', (context) => context.delegatedPrefix)],
+  [
+    'framed_prefix_address',
+    text('first address of framed_prefix: ::1 in it', '2001:db8:0:1::1', ({ framedPrefix }) =>
+      framedPrefix === undefined ? undefined : firstAddressOf(framedPrefix),
+    ),
+  ],
+  [
+    'interface_id',
+    text('interface identifier that the MAC makes (modified EUI-64), with framed_prefix', '0:ff:fe00:1', (context) =>
+      context.mac === undefined || context.framedPrefix === undefined ? undefined : interfaceIdOfMac(context.mac),
+    ),
+  ],
+  ['framed_prefix_pool', text('our pool that framed_prefix is from', 'link6', (context) => context.framedPrefixPool)],
+  [
+    'delegated_prefix_pool',
+    text('our pool that delegated_prefix is from', 'home6', (context) => context.delegatedPrefixPool),
+  ],
   ['nas', text('name of the NAS in nas.d', 'bras1', (context) => context.nas)],
   ['nas_pool', text('pool of the NAS; only where the NAS chooses the address', 'main', (context) => context.nasPool)],
   [

@@ -131,6 +131,8 @@ function contextOf(nas: NasEntry, run: EnforcementRun, { data, service }: Planne
     address: data.key.address ?? undefined,
     nas: nas.name,
     nasPool: undefined,
+    framedPrefix: data.key.framedPrefix ?? undefined,
+    delegatedPrefix: data.key.delegatedPrefix ?? undefined,
     service: service ?? undefined,
   };
 }

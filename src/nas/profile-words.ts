@@ -8,6 +8,7 @@ import type { PlaceKind } from '../domain/service-state.js';
 import { sampleContext } from './attribute-variables.js';
 import type { CommandTemplate } from './command-template.js';
 import type { CompiledProfile, CompiledState } from './profile.js';
+import type { CompiledStep } from './step.js';
 
 /** A profile as those who decide need it. */
 export interface ProfileWords {
@@ -21,7 +22,12 @@ export interface ProfileWords {
 
 /** Reads off a profile what may be desired where it is used. */
 export function wordsOf({ profile, states, commands }: CompiledProfile): ProfileWords {
-  const answer = (state: CompiledState) => ({ answer: state.answer, pool: state.pool, rated: isRated(state) });
+  const answer = (state: CompiledState) => ({
+    answer: state.answer,
+    pool: state.pool,
+    rated: isRated(state),
+    prefixes: state.prefixes,
+  });
   const { active, redirect, own_disabled, admin_blocked, unknown } = states;
   const lines = (['user_add', 'user_del'] as const).flatMap((name) =>
     (commands.get(name)?.steps ?? []).flatMap((step) => (step.send === 'ssh' ? step.lines : [])),
@@ -35,7 +41,11 @@ export function wordsOf({ profile, states, commands }: CompiledProfile): Profile
       admin_blocked: answer(admin_blocked),
       unknown: answer(unknown),
     },
-    words: { rate: commands.has('user_rate_set'), services: commands.has('usluga_activated') },
+    words: {
+      rate: commands.has('user_rate_set'),
+      services: commands.has('usluga_activated'),
+      prefixes: [...commands.values()].some(({ steps, fallback }) => [...steps, ...fallback].some(namesPrefixes)),
+    },
     needsAddress: lines.some(needsAddress),
   };
 }
@@ -51,6 +61,15 @@ function isRated(state: CompiledState): boolean {
   const fast = state.encode(sampleContext({ rate: true, burst: false }));
   const unlimited = state.encode(sampleContext({ rate: false, burst: false }));
   return !(fast.ok && unlimited.ok && fast.octets.equals(unlimited.octets));
+}
+
+/** Whether a step says anything of IPv6 prefixes. A script is given all there is. */
+function namesPrefixes(step: CompiledStep): boolean {
+  if (step.send === 'exec') return true;
+  return (
+    step.send === 'ssh' &&
+    step.lines.some(({ parts }) => parts.some((part) => typeof part !== 'string' && part.variable.kind === 'prefix'))
+  );
 }
 
 /** A line that cannot be made for somebody who has no address. */

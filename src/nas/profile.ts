@@ -39,10 +39,12 @@ export interface ExplainedAttribute {
 export interface CompiledState {
   readonly answer: 'accept' | 'reject';
   readonly pool: string | undefined;
+  /** Whether IPv6 prefixes go with the answer. */
+  readonly prefixes: boolean;
   readonly sessionTimeoutSeconds: number | undefined;
   /**
-   * All attributes of this state in a row: Service-Type and Framed-Protocol, those of the state, and with `nasPool` in the
-   * context the name of that pool. The buffer is shared and must not be written to.
+   * All attributes of this state in a row: Service-Type and Framed-Protocol, those of the state, and with `nasPool` or prefixes in the
+   * context how the NAS is told of them. The buffer is shared and must not be written to.
    */
   encode(context: AttributeContext): EncodedAttributes;
   /** The same for a person, what is left out included. */
@@ -64,6 +66,7 @@ export interface CompiledProfile {
 // Rates that are in use on one kind of NAS, turbo and hours of day included; some 100 octets each.
 const rememberedRates = 1_024;
 const nothing = Buffer.alloc(0);
+const noAttributes: readonly CompiledAttribute[] = [];
 
 /**
  * Compiles one profile.
@@ -78,6 +81,11 @@ export function compileProfile(profile: Profile, encoder: AttributeEncoder): Com
   const heads = compileHead(profile, encoder, problems);
   const nasPool = compileAttribute(profile, 'nas_pool', profile.nasPool, encoder);
   if (!nasPool.ok) problems.push(...nasPool.problems);
+  const prefixes = profile.prefixAttributes.flatMap((attribute, index) => {
+    const result = compileAttribute(profile, `prefix_attributes[${index}]`, attribute, encoder);
+    if (!result.ok) problems.push(...result.problems);
+    return result.ok ? [result.attribute] : [];
+  });
   const own = new Map<ProfileState, readonly CompiledAttribute[]>();
   const changes = new Map<ProfileState, readonly CompiledAttribute[]>();
   for (const state of profileStates) {
@@ -95,7 +103,7 @@ export function compileProfile(profile: Profile, encoder: AttributeEncoder): Com
     const rule = profile.states[state];
     const attributes = own.get(state) ?? [];
     const all = rule.answer === 'accept' ? [...heads, ...attributes] : attributes;
-    return [state, stateOf(rule, all, changes.get(state) ?? [], nasPool.attribute)];
+    return [state, stateOf(rule, all, changes.get(state) ?? [], nasPool.attribute, prefixes)];
   });
   return { profile, states: Object.fromEntries(states) as Record<ProfileState, CompiledState>, commands };
 }
@@ -195,22 +203,29 @@ function stateOf(
   attributes: readonly CompiledAttribute[],
   change: readonly CompiledAttribute[],
   nasPool: CompiledAttribute,
+  prefixes: readonly CompiledAttribute[],
 ): CompiledState {
   const encodeOwn = encoderOf(attributes);
+  /** What only some answers have. */
+  const additions = (context: AttributeContext): readonly CompiledAttribute[] => {
+    const hasPrefix = context.framedPrefix !== undefined || context.delegatedPrefix !== undefined;
+    if (rule.answer === 'reject' || (context.nasPool === undefined && !hasPrefix)) return noAttributes;
+    return [...(context.nasPool === undefined ? [] : [nasPool]), ...(hasPrefix ? prefixes : [])];
+  };
   return {
     answer: rule.answer,
     pool: rule.pool,
+    prefixes: rule.prefixes,
     sessionTimeoutSeconds: rule.sessionTimeoutSeconds,
     encode: (context) => {
       const own = encodeOwn(context);
-      if (!own.ok || context.nasPool === undefined || rule.answer === 'reject') return own;
-      const pool = encodeAll([nasPool], context);
-      return pool.ok ? { ok: true, octets: Buffer.concat([own.octets, pool.octets]) } : pool;
+      if (!own.ok) return own;
+      const added = additions(context);
+      if (added.length === 0) return own;
+      const rest = encodeAll(added, context);
+      return rest.ok ? { ok: true, octets: Buffer.concat([own.octets, rest.octets]) } : rest;
     },
-    explain: (context) => {
-      const withPool = context.nasPool !== undefined && rule.answer === 'accept';
-      return (withPool ? [...attributes, nasPool] : attributes).map((attribute) => explain(attribute, context));
-    },
+    explain: (context) => [...attributes, ...additions(context)].map((attribute) => explain(attribute, context)),
     encodeChange: encoderOf(change),
   };
 }

@@ -90,6 +90,7 @@ const text = {
   noPeriods: 'None.',
   open: 'open',
   staticAddress: 'Static address',
+  staticPrefixes: 'Static IPv6 prefixes',
   pool: 'Pool',
   boundTo: 'Bound to',
   created: 'Since',

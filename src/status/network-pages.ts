@@ -26,7 +26,7 @@ export function sessionColumns(view: View, whose: 'everybody' | 'one'): Column<L
       ? [{ title: text.login, cell: (row: ListedSession) => subscriberLink(row.subscriber_id, row.login) }]
       : []),
     { title: text.nas, cell: (row) => nasLink(row.nas_name, row.nas_box) },
-    { title: text.ip, cell: (row) => row.address },
+    { title: text.ip, cell: (row) => addressesOf(row) },
     { title: text.mac, cell: (row) => row.mac },
     {
       title: text.since,
@@ -46,6 +46,14 @@ export function sessionColumns(view: View, whose: 'everybody' | 'one'): Column<L
       },
     },
   ];
+}
+
+/** IPv4 and prefixes, one below the other. */
+export function addressesOf(
+  row: Pick<ListedSession, 'address' | 'framed_prefix' | 'delegated_prefix'>,
+): Markup | string {
+  const all = [row.address, row.framed_prefix, row.delegated_prefix].filter((one) => one !== null);
+  return all.length > 1 ? html`${all.map((one, at) => html`${at === 0 ? '' : html`<br />`}${one}`)}` : (all[0] ?? '');
 }
 
 function nasLink(name: string, box: string): Markup {
@@ -90,7 +98,11 @@ export function poolTable(view: View, rows: readonly PoolStanding[]): Markup {
   return tableOf<PoolStanding>(
     [
       { title: text.pool, cell: (row) => row.name },
-      { title: text.networks, cell: (row) => row.networks.join(' ') },
+      {
+        title: text.networks,
+        cell: (row) =>
+          row.kind === 'ipv4' ? row.networks.join(' ') : `${row.networks.join(' ')} → /${String(row.prefix_length)}`,
+      },
       ...states.map(([state, title]) => ({
         title,
         number: true,

@@ -25,7 +25,7 @@ import {
   type Markup,
   type View,
 } from './layout.js';
-import { sessionColumns } from './network-pages.js';
+import { addressesOf, sessionColumns } from './network-pages.js';
 
 export interface SearchShown {
   readonly search: string;
@@ -193,6 +193,11 @@ function personFacts(view: View, person: PersonRow): Markup {
     [text.street, person.address],
     [text.plan, person.plan ?? text.none],
     [text.staticAddress, person.static_address],
+    [
+      text.staticPrefixes,
+      [person.static_framed_prefix, person.static_delegated_prefix].filter((prefix) => prefix !== null).join(' ') ||
+        null,
+    ],
     [text.pool, person.pool],
     [text.mac, person.mac],
     [text.boundTo, boundTo(person)],
@@ -266,7 +271,7 @@ function endedSection(view: View, ended: readonly SessionRow[]): Markup {
     { title: text.ended, cell: (row) => timeOf(view, row.ended_at) },
     { title: text.cause, cell: (row) => endCauseText(view, row) },
     { title: text.nas, cell: (row) => row.nas_name },
-    { title: text.ip, cell: (row) => row.address },
+    { title: text.ip, cell: addressesOf },
     { title: text.mac, cell: (row) => row.mac },
     { title: text.duration, number: true, cell: (row) => format.duration(row.session_seconds) },
     { title: text.input, number: true, cell: (row) => format.octets(row.input_octets) },

@@ -196,6 +196,7 @@ export const russian: Language = {
     noPeriods: 'Ни одного.',
     open: 'открыт',
     staticAddress: 'Статический адрес',
+    staticPrefixes: 'Статические префиксы IPv6',
     pool: 'Пул',
     boundTo: 'Привязка',
     created: 'Заведён',

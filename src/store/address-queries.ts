@@ -1,7 +1,7 @@
 /**
  * Who had which address when, and how the addresses of a pool stand.
  *
- * Enters: an address, an instant, a pool. Leaves: rows with the column names of the schema.
+ * Enters: an IPv4 address, an IPv6 address or prefix, an instant, a pool. Leaves: rows with the column names of the schema.
  * Invariant: every question is answered by an index within milliseconds, however long the history is.
  */
 import type { Pool } from 'pg';
@@ -26,8 +26,15 @@ export interface AssignmentRow {
   phone: string | null;
 }
 
+/** IPv4 without its length, prefixes with it. */
+const text = (column: string): string => `CASE family(${column}) WHEN 4 THEN host(${column}) ELSE ${column}::text END`;
+
+/** Of IPv4 the address itself, of IPv6 every prefix that holds it; each has its index. */
+const holding = (address: string): string =>
+  address.includes(':') ? `kind <> 'ipv4' AND address >>= $1::inet` : 'address = $1';
+
 const assignmentColumns = `
-  h.id, h.routing_domain, host(h.address) AS address, h.kind, h.subscriber_id, h.login, h.slot, h.pool_id, h.nas_name,
+  h.id, h.routing_domain, ${text('h.address')} AS address, h.kind, h.subscriber_id, h.login, h.slot, h.pool_id, h.nas_name,
   h.mac::text AS mac, h.started_at, h.ended_at, h.end_cause, a.contract, a.name, a.phone`;
 
 const assignmentPeople = `
@@ -41,9 +48,9 @@ export async function holdersAt(pool: Pool, address: string, at: Date): Promise<
   return (
     await pool.query<AssignmentRow>(
       `SELECT ${assignmentColumns} FROM (
-         SELECT * FROM assignment WHERE address = $1 AND started_at <= $2 AND ended_at IS NULL
+         SELECT * FROM assignment WHERE ${holding(address)} AND started_at <= $2 AND ended_at IS NULL
          UNION ALL
-         SELECT * FROM assignment WHERE address = $1 AND started_at <= $2 AND ended_at > $2
+         SELECT * FROM assignment WHERE ${holding(address)} AND started_at <= $2 AND ended_at > $2
        ) h ${assignmentPeople} ORDER BY h.routing_domain, h.started_at DESC`,
       [address, at],
     )
@@ -55,7 +62,7 @@ export async function holderBefore(pool: Pool, address: string, at: Date): Promi
   return (
     await pool.query<AssignmentRow>(
       `SELECT ${assignmentColumns} FROM (
-         SELECT * FROM assignment WHERE address = $1 AND ended_at <= $2 ORDER BY ended_at DESC LIMIT 1
+         SELECT * FROM assignment WHERE ${holding(address)} AND ended_at <= $2 ORDER BY ended_at DESC LIMIT 1
        ) h ${assignmentPeople}`,
       [address, at],
     )
@@ -68,7 +75,7 @@ export async function holderAfter(pool: Pool, address: string, at: Date): Promis
     await pool.query<AssignmentRow>(
       `SELECT ${assignmentColumns} FROM (
          SELECT * FROM assignment
-          WHERE address = $1 AND started_at > $2 AND (ended_at IS NULL OR ended_at > $2) ORDER BY started_at LIMIT 1
+          WHERE ${holding(address)} AND started_at > $2 AND (ended_at IS NULL OR ended_at > $2) ORDER BY started_at LIMIT 1
        ) h ${assignmentPeople}`,
       [address, at],
     )
@@ -91,16 +98,19 @@ export interface PoolAddressRow {
 }
 
 const selectPoolAddresses = `
-  SELECT p.routing_domain, host(p.address) AS address, p.pool_id, o.name AS pool, p.state, p.subscriber_id, s.login,
+  SELECT p.routing_domain, ${text('p.address')} AS address, p.pool_id, o.name AS pool, p.state, p.subscriber_id, s.login,
          p.slot, p.instance, p.since, p.until_at
     FROM pool_address p JOIN pool o ON o.id = p.pool_id LEFT JOIN subscriber s ON s.id = p.subscriber_id`;
 
-/** How an address of a pool stands now, one row per routing domain. */
+/** How an address of a pool, or the prefix that holds it, stands now: one row per routing domain. A prefix that was never given has none. */
 export async function poolAddressesOf(pool: Pool, address: string): Promise<PoolAddressRow[]> {
+  const inPool = address.includes(':')
+    ? `ANY (ARRAY(SELECT DISTINCT network(set_masklen($1::inet, prefix_length))::inet FROM pool WHERE kind <> 'ipv4'))`
+    : '$1';
   return (
     await pool.query<PoolAddressRow>(
       `${selectPoolAddresses}
-        WHERE p.address = $1 AND p.routing_domain IN (SELECT DISTINCT routing_domain FROM pool)
+        WHERE p.address = ${inPool} AND p.routing_domain IN (SELECT DISTINCT routing_domain FROM pool)
         ORDER BY p.routing_domain`,
       [address],
     )
@@ -133,12 +143,16 @@ export interface StaticOwnerRow {
   deleted: boolean;
 }
 
-/** Whose static address this is, or undefined. A deleted one keeps it until its last session ends. */
+/** Whose static address this is, or in whose static prefix it lies, or undefined. A deleted one keeps it until its last session ends. */
 export async function staticOwnerOf(pool: Pool, address: string): Promise<StaticOwnerRow | undefined> {
   return (
     await pool.query<StaticOwnerRow>(
       `SELECT s.id AS subscriber_id, s.login, a.contract, s.deleted FROM subscriber s JOIN account a ON a.id = s.account_id
-        WHERE s.static_address = $1 AND s.released_at IS NULL`,
+        WHERE ${
+          address.includes(':')
+            ? '(s.static_framed_prefix >>= $1::inet OR s.static_delegated_prefix >>= $1::inet)'
+            : 's.static_address = $1'
+        } AND s.released_at IS NULL`,
       [address],
     )
   ).rows[0];

@@ -1,33 +1,17 @@
-// Enters: a decision that a subscriber gets an address of a pool. Leaves: an offer of one. Invariants: an address taken from the
-// reserve is offered once; what belongs to somebody else by now is never offered; nothing here waits for the database while
+// Enters: a decision that a subscriber gets an address of a pool, and prefixes of others. Leaves: one offer of all of them. Invariants: what is
+// taken from the reserve is offered once; what belongs to somebody else by now is never offered; nothing here waits for the database while
 // there are addresses at hand, and nobody waits longer than two seconds.
 
 import { randomBytes } from 'node:crypto';
 import type { Pool } from 'pg';
+import type { PrefixSource } from '../domain/access.js';
 import { addressKey } from '../domain/assignment.js';
-import { formatIpv4Address } from '../domain/ipv4-address.js';
+import { formatPoolAddress, type PoolAddress, type PrefixKind } from '../domain/pool-address.js';
 import type { Directory } from './directory.js';
-import type { Offer } from './offer-book.js';
-import {
-  readPoolSizes,
-  readReserve,
-  returnFromReserve,
-  takeForReserve,
-  type ReservedAddress,
-  type ReserveWant,
-} from './reserve-rows.js';
+import { NO_PREFIXES, type Offer, type OfferedPrefix } from './offer-book.js';
+import { PoolReserves, type ReserveStatus } from './pool-reserves.js';
+import type { ReservedAddress } from './prefix-carving.js';
 import type { StickyAddress } from './subscriber-rows.js';
-
-/** Of a small pool no instance may hold more than this share, or the others would starve. */
-const LARGEST_SHARE = 0.02;
-/** Refilled when this share of the target is left. */
-const LOW_WATER = 0.5;
-/** A NAS repeats a request after some 3 s; an answer after 2 s still reaches it, ms. */
-const LONGEST_WAIT_MS = 2_000;
-/** Requests that may wait at once: their packets are kept, some 10 MB. */
-const MAX_WAITING = 10_000;
-/** An empty pool or a database that is away is asked again after this, ms, so that a storm of requests is no storm of SQL. */
-const RETRY_MS = 500;
 
 export interface AddressReserveOptions {
   readonly pool: Pool;
@@ -46,35 +30,14 @@ export interface AddressReserveOptions {
   readonly longestWaitMs?: number;
 }
 
-/** How a pool's reserve stands. */
-export interface ReserveStatus {
-  readonly poolId: number;
-  readonly held: number;
-  readonly target: number;
-}
-
-interface Waiter {
-  readonly settle: (found: boolean) => void;
-}
-
-interface PoolReserve {
-  readonly poolId: number;
-  readonly addresses: ReservedAddress[];
-  readonly waiters: Set<Waiter>;
-  target: number;
-  /** Not asked for again before this. */
-  retryAtMs: number;
-}
-
 /** Addresses that this instance may offer without asking. */
 export class AddressReserve {
-  private readonly reserves = new Map<number, PoolReserve>();
-  private readonly unfit: ReservedAddress[] = [];
-  private refilling: Promise<void> | undefined;
-  private waiting = 0;
-  private stopped = false;
+  private readonly reserves: PoolReserves;
 
-  constructor(private readonly options: AddressReserveOptions) {}
+  constructor(private readonly options: AddressReserveOptions) {
+    const { directory, ...rest } = options;
+    this.reserves = new PoolReserves({ ...rest, poolById: (poolId) => directory.pool(poolId) });
+  }
 
   /**
    * Takes up what this instance held before and fills up every pool of the directory.
@@ -84,35 +47,23 @@ export class AddressReserve {
    * @throws the database's error
    */
   async start(granted: ReadonlyMap<string, StickyAddress> = new Map()): Promise<void> {
-    const { pool, instance, directory } = this.options;
-    for (const address of await readReserve(pool, instance)) {
-      const key = addressKey(address.routingDomain, formatIpv4Address(address.address));
-      const promised = granted.get(key);
-      if (promised === undefined) this.reserveOf(address.poolId).addresses.push(address);
+    const { directory } = this.options;
+    for (const address of await this.reserves.readHeld()) {
+      const promised = granted.get(addressKey(address.routingDomain, formatPoolAddress(address.address)));
+      if (promised === undefined) this.reserves.put(address);
       else directory.keepSticky(promised);
     }
-    for (const one of directory.allPools()) this.reserveOf(one.id);
-    await this.refill();
+    for (const one of directory.allPools()) this.reserves.watch(one.id);
+    await this.reserves.refill();
   }
 
   /** Gives back what was never offered. A database that is away keeps it for this instance. */
-  async stop(): Promise<void> {
-    this.stopped = true;
-    await this.refilling;
-    const held: ReservedAddress[] = this.unfit.splice(0);
-    for (const reserve of this.reserves.values()) {
-      held.push(...reserve.addresses.splice(0));
-      settle(reserve, 0);
-    }
-    await returnFromReserve(this.options.pool, this.options.instance, held);
+  stop(): Promise<void> {
+    return this.reserves.stop();
   }
 
   get status(): readonly ReserveStatus[] {
-    return [...this.reserves.values()].map(({ poolId, addresses, target }) => ({
-      poolId,
-      held: addresses.length,
-      target,
-    }));
+    return this.reserves.status;
   }
 
   /**
@@ -127,21 +78,10 @@ export class AddressReserve {
     poolId: number,
     requesterKey: string,
     nowMs: number,
+    prefixes = NO_PREFIXES,
   ): Offer | undefined {
-    const { directory } = this.options;
-    const address = directory.stickyAddress(subscriberId, slot, poolId);
-    const pool = directory.pool(poolId);
-    if (address === undefined || !pool) return undefined;
-    if (directory.feedAgeMs(nowMs) > this.options.outageHorizonMs) return undefined;
-    if (!this.isFit(pool.routingDomain, address, subscriberId)) return undefined;
-    return this.offer(
-      { poolId, routingDomain: pool.routingDomain, address },
-      'sticky',
-      subscriberId,
-      slot,
-      requesterKey,
-      nowMs,
-    );
+    const kept = this.kept(subscriberId, slot, poolId, nowMs);
+    return kept && this.offer(kept, 'sticky', subscriberId, slot, requesterKey, nowMs, prefixes);
   }
 
   /**
@@ -149,14 +89,84 @@ export class AddressReserve {
    *
    * @returns the offer, or undefined when nothing is at hand: `waitForAddress`
    */
-  grant(subscriberId: number, slot: number, poolId: number, requesterKey: string, nowMs: number): Offer | undefined {
-    const reserve = this.reserveOf(poolId);
-    const index = reserve.addresses.findIndex((one) => this.isFit(one.routingDomain, one.address, subscriberId));
-    const unfit = reserve.addresses.splice(0, index < 0 ? reserve.addresses.length : index);
-    this.unfit.push(...unfit);
-    const taken = reserve.addresses.shift();
-    if (reserve.addresses.length < reserve.target * LOW_WATER && mayAsk(reserve, nowMs)) this.refillSoon();
-    return taken && this.offer(taken, 'grant', subscriberId, slot, requesterKey, nowMs);
+  grant(
+    subscriberId: number,
+    slot: number,
+    poolId: number,
+    requesterKey: string,
+    nowMs: number,
+    prefixes = NO_PREFIXES,
+  ): Offer | undefined {
+    const taken = this.takeFromReserve(subscriberId, poolId, nowMs);
+    return taken && this.offer(taken, 'grant', subscriberId, slot, requesterKey, nowMs, prefixes);
+  }
+
+  /**
+   * Finds the prefixes of an Accept: the subscriber's own, those kept for him, or new ones. They become part of an offer, or are given back
+   * (`returnPrefixes`).
+   *
+   * @returns all of them, or the pool that has none at hand, and then nothing has been taken: `waitForAddress`
+   */
+  takePrefixes(
+    subscriberId: number,
+    slot: number,
+    sources: readonly PrefixSource[],
+    nowMs: number,
+  ): { readonly prefixes: readonly OfferedPrefix[] } | { readonly missing: number } {
+    const prefixes: OfferedPrefix[] = [];
+    for (const source of sources) {
+      const { kind } = source;
+      if (source.from === 'static') {
+        prefixes.push({ kind, prefix: source.prefix, poolId: undefined, poolName: undefined, source: 'static' });
+        continue;
+      }
+      const prefix = this.takePrefix(subscriberId, slot, source.poolId, kind, nowMs);
+      if (prefix === undefined) {
+        this.returnPrefixes(prefixes);
+        return { missing: source.poolId };
+      }
+      prefixes.push(prefix);
+    }
+    return { prefixes };
+  }
+
+  /** Takes back prefixes of which no offer was made. */
+  returnPrefixes(prefixes: readonly OfferedPrefix[]): void {
+    for (const { source, poolId, prefix } of prefixes) {
+      const pool = poolId === undefined ? undefined : this.options.directory.pool(poolId);
+      if (source !== 'grant' || pool === undefined) continue;
+      const { id, routingDomain } = pool;
+      this.reserves.put({ poolId: id, routingDomain, address: prefix });
+    }
+  }
+
+  private takePrefix(
+    subscriberId: number,
+    slot: number,
+    poolId: number,
+    kind: PrefixKind,
+    nowMs: number,
+  ): OfferedPrefix | undefined {
+    const kept = this.kept(subscriberId, slot, poolId, nowMs);
+    const found = kept ?? this.takeFromReserve(subscriberId, poolId, nowMs);
+    if (typeof found?.address !== 'string') return undefined;
+    const poolName = this.options.directory.pool(poolId)?.name;
+    return { kind, prefix: found.address, poolId, poolName, source: kept === undefined ? 'grant' : 'sticky' };
+  }
+
+  /** What is kept for a slot of a subscriber, while it is certainly his. */
+  private kept(subscriberId: number, slot: number, poolId: number, nowMs: number): ReservedAddress | undefined {
+    const { directory } = this.options;
+    const address = directory.stickyAddress(subscriberId, slot, poolId);
+    const pool = directory.pool(poolId);
+    if (address === undefined || !pool) return undefined;
+    if (directory.feedAgeMs(nowMs) > this.options.outageHorizonMs) return undefined;
+    const { routingDomain } = pool;
+    return this.isFit(routingDomain, address, subscriberId) ? { poolId, routingDomain, address } : undefined;
+  }
+
+  private takeFromReserve(subscriberId: number, poolId: number, nowMs: number): ReservedAddress | undefined {
+    return this.reserves.take(poolId, (one) => this.isFit(one.routingDomain, one.address, subscriberId), nowMs);
   }
 
   /**
@@ -165,23 +175,7 @@ export class AddressReserve {
    * @returns true: `grant` again, now; false: the pool has no address, or the database did not answer in time
    */
   waitForAddress(poolId: number): Promise<boolean> {
-    const reserve = this.reserveOf(poolId);
-    const isEmpty = reserve.addresses.length === 0 && !mayAsk(reserve, this.options.nowMs());
-    if (this.stopped || this.waiting >= MAX_WAITING || isEmpty) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      this.waiting++;
-      const waiter: Waiter = {
-        settle: (found) => {
-          clearTimeout(timer);
-          if (!reserve.waiters.delete(waiter)) return;
-          this.waiting--;
-          resolve(found);
-        },
-      };
-      const timer = setTimeout(() => waiter.settle(false), this.options.longestWaitMs ?? LONGEST_WAIT_MS);
-      reserve.waiters.add(waiter);
-      this.refillSoon();
-    });
+    return this.reserves.wait(poolId);
   }
 
   /**
@@ -191,23 +185,25 @@ export class AddressReserve {
    */
   repeat(offer: Offer, nowMs: number): boolean {
     const { directory, outageHorizonMs, offerGraceMs } = this.options;
-    const { subscriberId, slot, poolId, routingDomain, address } = offer;
-    if (address === undefined || poolId === undefined || !this.isFit(routingDomain, address, subscriberId))
+    const { subscriberId, routingDomain } = offer;
+    const parts = partsOf(offer);
+    if (parts.length === 0 || !parts.every(({ address }) => this.isFit(routingDomain, address, subscriberId)))
       return false;
     // A grant on its way to the disk is in nobody's hands yet: it is recorded once more, as it is.
     if (!offer.durable) return true;
     if (directory.feedAgeMs(nowMs) > outageHorizonMs) return false;
-    if (directory.stickyAddress(subscriberId, slot, poolId) !== address) return false;
+    for (const { poolId, address } of parts)
+      if (poolId !== undefined && directory.stickyAddress(subscriberId, offer.slot, poolId) !== address) return false;
     directory.offers.prolong(offer, nowMs + offerGraceMs);
     return true;
   }
 
-  /** The grant is on disk: from now on the address is kept for this subscriber. */
+  /** The grant is on disk: from now on what it names is kept for this subscriber. */
   granted(offer: Offer): void {
-    const { subscriberId, slot, poolId, address } = offer;
+    const { subscriberId, slot } = offer;
     offer.durable = true;
-    if (poolId === undefined || address === undefined) return;
-    this.options.directory.keepSticky({ subscriberId, slot, poolId, address });
+    for (const { poolId, address } of partsOf(offer))
+      if (poolId !== undefined) this.options.directory.keepSticky({ subscriberId, slot, poolId, address });
   }
 
   /** Forgets a grant of which nobody knows whether it is on the disk. Its address stays out of use until a restart. */
@@ -215,12 +211,13 @@ export class AddressReserve {
     this.options.directory.offers.remove(offer);
   }
 
-  /** Takes back the address of a grant that was certainly neither recorded nor answered. */
+  /** Takes back what was taken for a grant that was certainly neither recorded nor answered. */
   giveBack(offer: Offer): void {
     this.options.directory.offers.remove(offer);
+    this.returnPrefixes(offer.prefixes);
     if (offer.source !== 'grant' || offer.address === undefined || offer.poolId === undefined) return;
     const { poolId, routingDomain, address } = offer;
-    this.reserveOf(poolId).addresses.push({ poolId, routingDomain, address });
+    this.reserves.put({ poolId, routingDomain, address });
   }
 
   private offer(
@@ -230,7 +227,9 @@ export class AddressReserve {
     slot: number,
     requesterKey: string,
     nowMs: number,
-  ): Offer {
+    prefixes: readonly OfferedPrefix[],
+  ): Offer | undefined {
+    if (typeof from.address === 'string') return undefined;
     const offer: Offer = {
       offerId: randomOfferId(),
       subscriberId,
@@ -238,99 +237,48 @@ export class AddressReserve {
       requesterKey,
       address: from.address,
       poolId: from.poolId,
+      prefixes,
       routingDomain: from.routingDomain,
       source,
       offeredAtMs: nowMs,
       expiresAtMs: nowMs + this.options.offerGraceMs,
-      durable: source === 'sticky',
+      durable: source === 'sticky' && areDurable(prefixes),
     };
     this.options.directory.offers.add(offer);
     return offer;
   }
 
   /** It may have become a static address, or a NAS may have given it to somebody by itself. */
-  private isFit(routingDomain: string, address: number, subscriberId: number): boolean {
+  private isFit(routingDomain: string, address: PoolAddress, subscriberId: number): boolean {
     const { directory } = this.options;
+    if (typeof address === 'string')
+      return (
+        !directory.isStaticPrefixTaken(address, subscriberId) &&
+        directory.sessions.prefixHolders(routingDomain, address).every((one) => one.subscriberId === subscriberId)
+      );
     return (
       directory.subscribersByStaticAddress(address).every((owner) => owner.id === subscriberId) &&
       directory.sessions.holders(routingDomain, address).every((session) => session.subscriberId === subscriberId)
     );
   }
-
-  private reserveOf(poolId: number): PoolReserve {
-    let reserve = this.reserves.get(poolId);
-    if (!reserve) {
-      reserve = { poolId, addresses: [], waiters: new Set(), target: 1, retryAtMs: 0 };
-      this.reserves.set(poolId, reserve);
-    }
-    return reserve;
-  }
-
-  private refillSoon(): void {
-    if (this.stopped || this.refilling) return;
-    this.refilling = this.refill()
-      .catch((error: unknown) => {
-        const retryAtMs = this.options.nowMs() + RETRY_MS;
-        for (const reserve of this.reserves.values()) {
-          reserve.retryAtMs = retryAtMs;
-          settle(reserve, reserve.addresses.length);
-        }
-        this.options.onError(error);
-      })
-      .finally(() => {
-        this.refilling = undefined;
-        // Whoever came while this one was on its way was not counted in it.
-        if ([...this.reserves.values()].some((reserve) => reserve.waiters.size > 0)) this.refillSoon();
-      });
-  }
-
-  private async refill(): Promise<void> {
-    const { pool, instance, reserveSize, nowMs } = this.options;
-    const unfit = [...this.unfit];
-    await returnFromReserve(pool, instance, unfit);
-    this.unfit.splice(0, unfit.length);
-    const sizes = await readPoolSizes(pool);
-    const asked: { readonly reserve: PoolReserve; readonly waiters: number; readonly want: ReserveWant }[] = [];
-    for (const reserve of this.reserves.values()) {
-      const share = Math.max(1, Math.floor((sizes.get(reserve.poolId) ?? 0) * LARGEST_SHARE));
-      reserve.target = Math.min(reserveSize, share);
-      const waiters = reserve.waiters.size;
-      // What is at hand may go to newcomers before the answer is here, so nobody who waits is counted on it.
-      const count = Math.max(reserve.target - reserve.addresses.length, waiters);
-      if (count > 0 && (waiters > 0 || mayAsk(reserve, nowMs())))
-        asked.push({ reserve, waiters, want: { poolId: reserve.poolId, count } });
-    }
-    if (asked.length === 0) {
-      for (const reserve of this.reserves.values()) settle(reserve, reserve.addresses.length, reserve.waiters.size);
-      return;
-    }
-    const taken = await takeForReserve(
-      pool,
-      instance,
-      asked.map((one) => one.want),
-    );
-    for (const address of taken) this.reserveOf(address.poolId).addresses.push(address);
-    for (const { reserve, waiters, want } of asked) {
-      const found = taken.filter((address) => address.poolId === reserve.poolId).length;
-      if (found < want.count) reserve.retryAtMs = nowMs() + RETRY_MS;
-      settle(reserve, reserve.addresses.length, waiters);
-    }
-  }
 }
 
-/** Whether the pause after a failure is over; a pause that seems longer than it is was set by a clock that has been set back. */
-function mayAsk({ retryAtMs }: PoolReserve, nowMs: number): boolean {
-  return nowMs >= retryAtMs || retryAtMs - nowMs > RETRY_MS;
+interface OfferPart {
+  /** Undefined: it is the subscriber's own. */
+  readonly poolId: number | undefined;
+  readonly address: PoolAddress;
 }
 
-/** Wakes the first waiters, as many as were counted: those with an address for them, and the others without. */
-function settle(reserve: PoolReserve, addresses: number, counted = Infinity): void {
-  let index = 0;
-  for (const waiter of [...reserve.waiters]) {
-    if (index >= counted) break;
-    waiter.settle(index < addresses);
-    index++;
-  }
+/** Every address and prefix of an offer. */
+function partsOf({ address, poolId, prefixes }: Offer): readonly OfferPart[] {
+  const parts: OfferPart[] = prefixes.map((one) => ({ poolId: one.poolId, address: one.prefix }));
+  if (address !== undefined) parts.push({ poolId, address });
+  return parts;
+}
+
+/** Whether every one of them was its owner's before: then nothing has to be on disk before the answer. */
+export function areDurable(prefixes: readonly OfferedPrefix[]): boolean {
+  return prefixes.every(({ source }) => source !== 'grant');
 }
 
 /** Random numbers are drawn for this many offers at a time: drawing costs more than the numbers. */

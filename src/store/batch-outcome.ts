@@ -5,11 +5,12 @@
  */
 import type { PoolClient, QueryResult } from 'pg';
 import type { RestartFact } from '../domain/accounting-fact.js';
-import { addressKey, type AssignmentRecord } from '../domain/assignment.js';
+import { addressesOf, addressKey, type AssignmentRecord } from '../domain/assignment.js';
 import type { SessionRecord } from '../domain/session.js';
-import type { AmendedEnd, BatchOutcome, TouchedSession, Usage } from '../domain/session-batch.js';
+import type { AmendedEnd, BatchOutcome, TouchedSession } from '../domain/session-batch.js';
 import { sendFollowers, spoilEntries } from './enforcement-births.js';
 import { numberArray } from './array-text.js';
+import { saveLateUsage, sendUsage } from './batch-usage.js';
 import { StaleSessionError } from './batch-world.js';
 import { Flight } from './flight.js';
 import type { RowVersion } from './known-sessions.js';
@@ -20,6 +21,7 @@ import {
   updateCounters,
   updateCountersOfVersion,
   updateLive,
+  updateLiveOfVersion,
 } from './session-columns.js';
 
 /** Another transaction stored the same key first. Nothing is lost: read again and fold again. */
@@ -46,13 +48,15 @@ export async function saveOutcome(
   alongside(flight);
   const changes = changesOf(outcome.touched, believed);
   const keyed = sendKeys(flight, changes.fresh);
-  const counted = sendSessions(flight, changes, believed);
+  const overwritten = sendSessions(flight, changes, believed);
   const assigned = sendAssignments(flight, outcome.assignments);
   sendAmendedEnds(flight, outcome.amendedEnds);
   const collected = sendUsage(flight, outcome.usage);
   const restarted = sendRestarts(flight, outcome.restarts);
   await flight.landed();
-  if (((await counted)?.rowCount ?? 0) !== changes.counted.length)
+  if (
+    (await Promise.all(overwritten)).reduce((sum, { rowCount }) => sum + (rowCount ?? 0), 0) !== changes.believed.length
+  )
     throw new StaleSessionError('a session is stored otherwise than this server left it');
   numberSessions(changes.fresh, (await keyed)?.rows ?? []);
   numberAssignments(outcome.assignments, (await assigned)?.rows ?? []);
@@ -77,35 +81,35 @@ export async function saveOutcome(
 
 /** The sessions of a batch by what has to be written. */
 interface Changes {
-  /** Of which only counters changed, and which were not read. */
-  readonly counted: readonly SessionRecord[];
+  /** Live before and after, and not read. */
+  readonly believed: readonly TouchedSession[];
   readonly fresh: readonly SessionRecord[];
   readonly closing: readonly SessionRecord[];
   readonly reopening: readonly SessionRecord[];
   readonly amended: readonly SessionRecord[];
-  /** Live before and after, and read. */
+  /** The same, and read. */
   readonly alive: readonly TouchedSession[];
 }
 
 function changesOf(touched: readonly TouchedSession[], believed: ReadonlyMap<SessionRecord, RowVersion>): Changes {
-  const counted: SessionRecord[] = [];
+  const unread: TouchedSession[] = [];
   const fresh: SessionRecord[] = [];
   const closing: SessionRecord[] = [];
   const reopening: SessionRecord[] = [];
   const amended: SessionRecord[] = [];
   const alive: TouchedSession[] = [];
   for (const one of touched) {
-    const { session, storedAs, countersOnly } = one;
+    const { session, storedAs } = one;
     const isLive = session.end === null;
     if (believed.has(session)) {
-      if (!countersOnly || !isLive) throw new StaleSessionError('more than counters changed of what was not read');
-      counted.push(session);
+      if (!isLive) throw new StaleSessionError('a session ended that was not read');
+      unread.push(one);
     } else if (storedAs === 'absent') fresh.push(session);
     else if (storedAs === 'closed') (isLive ? reopening : amended).push(session);
     else if (isLive) alive.push(one);
     else closing.push(session);
   }
-  return { counted, fresh, closing, reopening, amended, alive };
+  return { believed: unread, fresh, closing, reopening, amended, alive };
 }
 
 interface KeyRow {
@@ -144,12 +148,12 @@ function numberSessions(fresh: readonly SessionRecord[], rows: readonly KeyRow[]
   for (const s of fresh) s.id = idOf.get([s.nasName, s.nasBox, s.acctSessionId, s.epoch].join('\u0000'))!;
 }
 
-/** Everything about sessions that have a number. @returns the answer that tells how many of `counted` were as believed */
+/** Everything about sessions that have a number. @returns the answers that tell how many of those that were not read were as believed */
 function sendSessions(
   flight: Flight,
-  { counted, closing, reopening, amended, alive }: Changes,
+  { believed: unread, closing, reopening, amended, alive }: Changes,
   believed: ReadonlyMap<SessionRecord, RowVersion>,
-): Promise<QueryResult> | undefined {
+): Promise<QueryResult>[] {
   if (closing.length > 0)
     void flight.send({
       name: 'delete-live',
@@ -163,8 +167,15 @@ function sendSessions(
      WHERE k.session_id = ANY ($1::bigint[]) AND h.id = k.session_id AND h.ended_at = k.closed_at`,
       values: [numberArray(ids([...reopening, ...amended]))],
     });
-  const versions = counted.map((session) => believed.get(session)!);
-  const answer = counted.length > 0 ? flight.send({ ...updateCountersOfVersion(counted, versions) }) : undefined;
+  const answers: Promise<QueryResult>[] = [];
+  for (const [statement, countersOnly] of [
+    [updateCountersOfVersion, true],
+    [updateLiveOfVersion, false],
+  ] as const) {
+    const sessions = sessionsOf(unread.filter((one) => one.countersOnly === countersOnly));
+    const versions = sessions.map((session) => believed.get(session)!);
+    if (sessions.length > 0) answers.push(flight.send({ ...statement(sessions, versions) }));
+  }
   send(flight, updateCounters, sessionsOf(alive.filter((one) => one.countersOnly)));
   send(flight, updateLive, sessionsOf(alive.filter((one) => !one.countersOnly)));
   send(flight, insertHistory, [...closing, ...amended]);
@@ -176,7 +187,7 @@ function sendSessions(
      FROM unnest($1::bigint[], $2::float8[]) AS r (id, closed_ms) WHERE k.session_id = r.id`,
       values: [numberArray(ids(rekeyed)), numberArray(rekeyed.map((s) => s.end?.endedAtMs ?? null))],
     });
-  return answer;
+  return answers;
 }
 
 function sendNewSessions(flight: Flight, { fresh, reopening }: Changes): void {
@@ -220,13 +231,13 @@ function sendAssignments(
   if (fresh.length === 0) return undefined;
   return flight.send<NewAssignmentRow>({
     name: 'insert-assignments',
-    text: `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, pool_id)
+    text: `INSERT INTO assignment (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_at, ended_at, end_cause, kind, pool_id)
      SELECT r.routing_domain, r.address, r.subscriber_id, r.login, r.slot, r.nas_name, r.mac, to_timestamp(r.started_ms / 1000.0),
-       to_timestamp(r.ended_ms / 1000.0), r.cause, p.pool_id
+       to_timestamp(r.ended_ms / 1000.0), r.cause, r.kind, p.pool_id
      FROM unnest($1::text[], $2::inet[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::macaddr[], $8::float8[],
-       $9::float8[], $10::text[]) AS r (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_ms, ended_ms, cause)
+       $9::float8[], $10::text[], $11::text[]) AS r (routing_domain, address, subscriber_id, login, slot, nas_name, mac, started_ms, ended_ms, cause, kind)
      LEFT JOIN pool_address p ON p.routing_domain = r.routing_domain AND p.address = r.address
-     RETURNING id, routing_domain, host(address) AS address, ended_at IS NULL AS open`,
+     RETURNING id, routing_domain, CASE kind WHEN 'ipv4' THEN host(address) ELSE address::text END AS address, ended_at IS NULL AS open`,
     values: [
       fresh.map((a) => a.routingDomain),
       fresh.map((a) => a.address),
@@ -238,6 +249,7 @@ function sendAssignments(
       fresh.map((a) => a.startedAtMs),
       fresh.map((a) => a.end?.endedAtMs ?? null),
       fresh.map((a) => a.end?.cause ?? null),
+      fresh.map((a) => a.kind),
     ],
   });
 }
@@ -326,7 +338,9 @@ const MARK_POOL = `UPDATE pool_address a SET
 
 /** A late Stop tells when the use of an address really ended; nobody else's use is touched. */
 function sendAmendedEnds(flight: Flight, amended: readonly AmendedEnd[]): void {
-  const list = amended.filter(({ session }) => session.address !== null);
+  const list = amended.flatMap(({ session, formerlyMs }) =>
+    addressesOf(session).map((address) => ({ session, formerlyMs, address })),
+  );
   if (list.length === 0) return;
   void flight.send({
     name: 'amend-assignments',
@@ -338,118 +352,13 @@ function sendAmendedEnds(flight: Flight, amended: readonly AmendedEnd[]): void {
          AND o.id <> a.id AND o.started_at < to_timestamp(r.ended_ms / 1000.0) AND (o.ended_at IS NULL OR o.ended_at > a.ended_at))`,
     values: [
       list.map(({ session }) => session.routingDomain),
-      list.map(({ session }) => session.address),
+      list.map(({ address }) => address),
       list.map(({ session }) => session.login),
       list.map(({ formerlyMs }) => formerlyMs),
       list.map(({ session }) => session.end!.endedAtMs),
     ],
   });
 }
-
-/** What one subscriber used in a batch, and when the first of it was. */
-interface UsageSum {
-  firstAtMs: number;
-  inputOctets: number;
-  outputOctets: number;
-  sessionSeconds: number;
-}
-
-function sumsOf(usage: readonly Usage[]): Map<number, UsageSum> {
-  const sums = new Map<number, UsageSum>();
-  for (const { subscriberId, eventAtMs, inputOctets, outputOctets, sessionSeconds } of usage) {
-    const sum = sums.get(subscriberId);
-    if (sum === undefined) sums.set(subscriberId, { firstAtMs: eventAtMs, inputOctets, outputOctets, sessionSeconds });
-    else {
-      sum.firstAtMs = Math.min(sum.firstAtMs, eventAtMs);
-      sum.inputOctets += inputOctets;
-      sum.outputOctets += outputOctets;
-      sum.sessionSeconds += sessionSeconds;
-    }
-  }
-  return sums;
-}
-
-/** Nearly always all of it was used while the period was open; the others are looked at one by one. */
-const COLLECT_IN_TIME = `UPDATE period p SET
-    input_octets = p.input_octets + d.input_octets, output_octets = p.output_octets + d.output_octets,
-    session_seconds = p.session_seconds + d.session_seconds
-  FROM unnest($1::bigint[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[])
-    AS d (subscriber_id, first_ms, input_octets, output_octets, session_seconds)
-  WHERE p.subscriber_id = d.subscriber_id AND p.closed_at IS NULL AND p.opened_at <= to_timestamp(d.first_ms / 1000.0)
-  RETURNING p.subscriber_id`;
-
-interface CollectedRow {
-  readonly subscriber_id: number;
-}
-
-/** Adds usage to the open periods. @returns the answer with those whose period was open all the while */
-function sendUsage(flight: Flight, usage: readonly Usage[]): Promise<QueryResult<CollectedRow>> | undefined {
-  if (usage.length === 0) return undefined;
-  const sums = sumsOf(usage);
-  const list = [...sums.values()];
-  return flight.send<CollectedRow>({
-    name: 'collect-in-time',
-    text: COLLECT_IN_TIME,
-    values: [
-      numberArray([...sums.keys()]),
-      numberArray(list.map((sum) => sum.firstAtMs)),
-      numberArray(list.map((sum) => sum.inputOctets)),
-      numberArray(list.map((sum) => sum.outputOctets)),
-      numberArray(list.map((sum) => sum.sessionSeconds)),
-    ],
-  });
-}
-
-/** What was used before a period opened is marked late, what has no open period goes to the last. */
-async function saveLateUsage(
-  client: PoolClient,
-  usage: readonly Usage[],
-  collected: readonly CollectedRow[],
-): Promise<void> {
-  const inTime = new Set(collected.map((row) => row.subscriber_id));
-  const late = usage.filter((one) => !inTime.has(one.subscriberId));
-  if (late.length > 0) await collectLateUsage(client, late);
-}
-
-async function collectLateUsage(client: PoolClient, usage: readonly Usage[]): Promise<void> {
-  const values = [
-    usage.map((u) => u.subscriberId),
-    usage.map((u) => u.eventAtMs),
-    usage.map((u) => u.inputOctets),
-    usage.map((u) => u.outputOctets),
-    usage.map((u) => u.sessionSeconds),
-  ];
-  const subscribers = new Set(usage.map((u) => u.subscriberId));
-  const { rows } = await client.query<{ subscriber_id: number }>({ name: 'collect-usage', text: COLLECT, values });
-  for (const row of rows) subscribers.delete(row.subscriber_id);
-  if (subscribers.size === 0) return;
-  await client.query(COLLECT_AFTER_CLOSE, [...values, [...subscribers]]);
-}
-
-const USED = `unnest($1::bigint[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[])
-  AS u (subscriber_id, event_ms, input_octets, output_octets, session_seconds)`;
-
-const COLLECT = `UPDATE period p SET
-    input_octets = p.input_octets + d.input_octets, output_octets = p.output_octets + d.output_octets,
-    late_input_octets = p.late_input_octets + d.late_input_octets,
-    late_output_octets = p.late_output_octets + d.late_output_octets,
-    session_seconds = p.session_seconds + d.session_seconds
-  FROM (SELECT o.id, sum(u.input_octets) AS input_octets, sum(u.output_octets) AS output_octets,
-      sum(u.session_seconds) AS session_seconds,
-      coalesce(sum(u.input_octets) FILTER (WHERE to_timestamp(u.event_ms / 1000.0) < o.opened_at), 0) AS late_input_octets,
-      coalesce(sum(u.output_octets) FILTER (WHERE to_timestamp(u.event_ms / 1000.0) < o.opened_at), 0) AS late_output_octets
-    FROM ${USED} JOIN period o ON o.subscriber_id = u.subscriber_id AND o.closed_at IS NULL GROUP BY o.id) AS d
-  WHERE p.id = d.id AND p.closed_at IS NULL RETURNING p.subscriber_id`;
-
-const COLLECT_AFTER_CLOSE = `UPDATE period p SET
-    input_octets = p.input_octets + d.input_octets, output_octets = p.output_octets + d.output_octets,
-    late_input_octets = p.late_input_octets + d.input_octets,
-    late_output_octets = p.late_output_octets + d.output_octets,
-    session_seconds = p.session_seconds + d.session_seconds
-  FROM (SELECT u.subscriber_id, sum(u.input_octets) AS input_octets, sum(u.output_octets) AS output_octets,
-      sum(u.session_seconds) AS session_seconds
-    FROM ${USED} WHERE u.subscriber_id = ANY ($6::bigint[]) GROUP BY u.subscriber_id) AS d
-  WHERE p.id = (SELECT l.id FROM period l WHERE l.subscriber_id = d.subscriber_id ORDER BY l.opened_at DESC, l.id DESC LIMIT 1)`;
 
 /** @returns the answer with the NASes that had not told of it yet */
 function sendRestarts(

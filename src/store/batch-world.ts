@@ -4,7 +4,8 @@
  */
 import type { PoolClient, QueryResult } from 'pg';
 import { type AccountingFact, boxKey, isRestart, lineKey, type SessionFact } from '../domain/accounting-fact.js';
-import { ADDRESS_HELD, type AssignmentRecord } from '../domain/assignment.js';
+import { addressesOf, type AssignmentRecord, isWaiting } from '../domain/assignment.js';
+import type { AddressKind } from '../domain/pool-address.js';
 import { claimedStartMs, continuesCertainly, matchSession, type SessionRecord } from '../domain/session.js';
 import type { BatchWorld, Resolve } from '../domain/session-batch.js';
 import { Flight } from './flight.js';
@@ -57,11 +58,11 @@ const RIVALS = {
 };
 const ASSIGNMENTS = {
   name: 'open-assignments',
-  text: `SELECT a.id, a.routing_domain, host(a.address) AS address, a.subscriber_id, a.login, a.slot, a.nas_name, a.mac,
+  text: `SELECT a.id, a.kind, a.routing_domain, CASE a.kind WHEN 'ipv4' THEN host(a.address) ELSE a.address::text END AS address, a.subscriber_id, a.login, a.slot, a.nas_name, a.mac,
     (extract(epoch FROM a.started_at) * 1000)::bigint AS started_at,
     ARRAY(SELECT h.session_id FROM assignment_holder h WHERE h.assignment_id = a.id) AS holders
   FROM assignment_open a
-  WHERE a.ended_at IS NULL AND a.kind = 'ipv4' AND a.id = ANY (ARRAY(
+  WHERE a.ended_at IS NULL AND a.id = ANY (ARRAY(
     SELECT id FROM assignment_open WHERE address = ANY ($1::inet[]) AND ended_at IS NULL
     UNION SELECT id FROM assignment_open WHERE subscriber_id = ANY ($2::bigint[]) AND ended_at IS NULL
     UNION SELECT assignment_id FROM assignment_holder WHERE session_id = ANY ($3::bigint[])))
@@ -79,6 +80,7 @@ interface RestartRow {
 
 interface AssignmentRow {
   readonly id: number;
+  readonly kind: AddressKind;
   readonly routing_domain: string;
   readonly address: string;
   readonly subscriber_id: number | null;
@@ -281,7 +283,7 @@ export async function loadWorldOfSessions(client: PoolClient, ids: readonly numb
     [ids],
   );
   const sessions = own.rows.map(readSession);
-  const addresses = [...new Set(sessions.flatMap((s) => (s.address === null ? [] : [s.address])))];
+  const addresses = [...new Set(sessions.flatMap(addressesOf))];
   const held = sessions.map((s) => s.id!);
   const rivals = await client.query<SessionRow>({ ...RIVALS, values: [[], addresses, held] });
   sessions.push(...rivals.rows.map(readSession));
@@ -294,8 +296,12 @@ export async function loadWorldOfSessions(client: PoolClient, ids: readonly numb
 function stirs(fact: SessionFact, live: readonly SessionRecord[]): boolean {
   const match = fact.status === 'interim' ? matchSession(live, fact) : undefined;
   if (match === undefined || !continuesCertainly(match, fact)) return true;
-  if (match.subscriberId === null || match.conflict === ADDRESS_HELD) return true;
-  return fact.address !== null && fact.address !== match.address;
+  if (match.subscriberId === null || isWaiting(match)) return true;
+  return (
+    (fact.address !== null && fact.address !== match.address) ||
+    (fact.framedPrefix !== null && fact.framedPrefix !== match.framedPrefix) ||
+    (fact.delegatedPrefix !== null && fact.delegatedPrefix !== match.delegatedPrefix)
+  );
 }
 
 function reach(
@@ -309,12 +315,13 @@ function reach(
   for (const fact of stirring) {
     const whose = resolve(fact);
     if (typeof whose === 'number') subscriberIds.add(whose);
-    if (fact.address !== null) addresses.add(fact.address);
+    for (const address of [fact.address, fact.framedPrefix, fact.delegatedPrefix])
+      if (address !== null) addresses.add(address);
   }
   for (const session of sessions) {
     if (!lines.has(lineKey(session))) continue;
     if (session.subscriberId !== null) subscriberIds.add(session.subscriberId);
-    if (session.address !== null) addresses.add(session.address);
+    for (const address of addressesOf(session)) addresses.add(address);
   }
   return { subscriberIds: [...subscriberIds], addresses: [...addresses] };
 }
@@ -353,6 +360,7 @@ function readAssignments(rows: readonly AssignmentRow[], sessions: readonly Sess
     }
     return {
       id: row.id,
+      kind: row.kind,
       routingDomain: row.routing_domain,
       address: row.address,
       subscriberId: row.subscriber_id,

@@ -17,6 +17,10 @@ export interface PlanRow {
   rate_up_bps: number | null;
   pool_id: number | null;
   pool: string | null;
+  framed_pool_id: number | null;
+  framed_pool: string | null;
+  delegated_pool_id: number | null;
+  delegated_pool: string | null;
   session_limit: number;
   session_limit_action: 'reject' | 'replace';
   /** Days after which a voluntary block ends by itself, and between two of them; null and 0: no limit. */
@@ -34,6 +38,8 @@ export interface PlanValues {
   rate_down_bps?: number | null;
   rate_up_bps?: number | null;
   pool_id?: number | null;
+  framed_pool_id?: number | null;
+  delegated_pool_id?: number | null;
   session_limit?: number;
   session_limit_action?: string;
   own_block_max_days?: number | null;
@@ -48,6 +54,8 @@ const planColumns = [
   'rate_down_bps',
   'rate_up_bps',
   'pool_id',
+  'framed_pool_id',
+  'delegated_pool_id',
   'session_limit',
   'session_limit_action',
   'own_block_max_days',
@@ -56,9 +64,11 @@ const planColumns = [
 
 const selectPlans = `
   SELECT p.id, p.name, p.active, p.valid_from, p.valid_until, p.rate_down_bps, p.rate_up_bps, p.pool_id,
-         o.name AS pool, p.session_limit, p.session_limit_action, p.own_block_max_days, p.own_block_pause_days, p.created_at,
+         o.name AS pool, p.framed_pool_id, f.name AS framed_pool, p.delegated_pool_id, d.name AS delegated_pool, p.session_limit, p.session_limit_action,
+         p.own_block_max_days, p.own_block_pause_days, p.created_at,
          (SELECT count(*)::int FROM account a WHERE a.plan_id = p.id) AS accounts
-    FROM plan p LEFT JOIN pool o ON o.id = p.pool_id`;
+    FROM plan p LEFT JOIN pool o ON o.id = p.pool_id
+    LEFT JOIN pool f ON f.id = p.framed_pool_id LEFT JOIN pool d ON d.id = p.delegated_pool_id`;
 
 /** All plans by name. */
 export async function listPlans(pool: Pool): Promise<PlanRow[]> {

@@ -9,6 +9,7 @@ import type { Directory } from './directory.js';
 import {
   allAccounts,
   allSessions,
+  allStaticPrefixes,
   allSticky,
   allSubscribers,
   allTurbos,
@@ -19,6 +20,7 @@ import {
   readPools,
   readEndedSessions,
   readSessions,
+  readStaticPrefixes,
   readSticky,
   readSubscribers,
   readTurbos,
@@ -68,6 +70,7 @@ export class DirectoryLoader {
       this.directory.replacePlans(await readPlans(client));
       await this.loadAccountsAndSubscribers(client, onProgress);
       await this.loadTurbos(client);
+      await this.loadStaticPrefixes(client);
       await this.loadSticky(client);
       await this.loadSessions(client);
     });
@@ -110,6 +113,12 @@ export class DirectoryLoader {
       slow.delete(subscriberId);
     }
     for (const id of slow) directory.setTurbo(id, undefined);
+    const without = new Set(ids);
+    for (const { subscriberId, prefixes } of await readStaticPrefixes(pool, ids)) {
+      directory.setStaticPrefixes(subscriberId, prefixes);
+      without.delete(subscriberId);
+    }
+    for (const id of without) directory.setStaticPrefixes(id, undefined);
   }
 
   private async applySticky(subscriberIds: readonly number[]): Promise<void> {
@@ -168,6 +177,19 @@ export class DirectoryLoader {
         seen.add(subscriberId);
       }
     await this.removeUnseen(directory.turboSubscriberIdSlices(), seen, (id) => directory.setTurbo(id, undefined));
+  }
+
+  private async loadStaticPrefixes(client: PoolClient): Promise<void> {
+    const { directory } = this;
+    const seen = new SeenIds();
+    for await (const rows of allStaticPrefixes(client))
+      for (const { subscriberId, prefixes } of rows) {
+        directory.setStaticPrefixes(subscriberId, prefixes);
+        seen.add(subscriberId);
+      }
+    await this.removeUnseen(directory.staticPrefixSubscriberIdSlices(), seen, (id) =>
+      directory.setStaticPrefixes(id, undefined),
+    );
   }
 
   private async loadSticky(client: PoolClient): Promise<void> {

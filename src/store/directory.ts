@@ -3,7 +3,9 @@
 // unchanged; no operation takes longer than the entries it names.
 
 import type { Turbo } from '../domain/effective-rate.js';
-import type { Account, Plan, Pool, Subscriber } from '../domain/subscriber.js';
+import { OverlappingPrefixes } from '../domain/overlapping-prefixes.js';
+import type { PoolAddress } from '../domain/pool-address.js';
+import type { Account, Plan, Pool, StaticPrefixes, Subscriber } from '../domain/subscriber.js';
 import { LiveSessions } from './live-sessions.js';
 import type { HeldSession, SessionStart } from './live-sessions.js';
 import { OfferBook } from './offer-book.js';
@@ -29,6 +31,9 @@ export class Directory {
   private readonly sticky = new ShardedMultiMap<number, StickyAddress>(new DenseMap());
   /** By subscriber: only those who have one, so that a million who have none cost nothing. */
   private readonly turbos = new DenseMap<Turbo>();
+  /** The same: by subscriber, only those who have any. */
+  private readonly prefixes = new DenseMap<StaticPrefixes>();
+  private readonly prefixOwners = new OverlappingPrefixes();
   private plans = new Map<number, Plan>();
   private pools = new Map<number, Pool>();
   private poolsByName = new Map<string, Pool>();
@@ -93,6 +98,16 @@ export class Directory {
     return this.turbos.get(subscriberId);
   }
 
+  /** The prefixes that a subscriber has by contract; undefined for nearly everybody. */
+  staticPrefixes(subscriberId: number): StaticPrefixes | undefined {
+    return this.prefixes.size === 0 ? undefined : this.prefixes.get(subscriberId);
+  }
+
+  /** Whether a prefix, or a part of it, or more than it, is somebody else's by contract. */
+  isStaticPrefixTaken(prefix: string, subscriberId: number): boolean {
+    return this.prefixOwners.isTaken(prefix, subscriberId);
+  }
+
   pool(id: number): Pool | undefined {
     return this.pools.get(id);
   }
@@ -105,8 +120,8 @@ export class Directory {
     return this.pools.values();
   }
 
-  /** The address that is kept for a slot of a subscriber in a pool. */
-  stickyAddress(subscriberId: number, slot: number, poolId: number): number | undefined {
+  /** The address or prefix that is kept for a slot of a subscriber in a pool. */
+  stickyAddress(subscriberId: number, slot: number, poolId: number): PoolAddress | undefined {
     return this.sticky.get(subscriberId).find((one) => one.slot === slot && one.poolId === poolId)?.address;
   }
 
@@ -147,6 +162,7 @@ export class Directory {
     if (!old) return;
     this.subscribers.delete(id);
     this.turbos.delete(id);
+    this.setStaticPrefixes(id, undefined);
     move(this.byLogin, old, old.login, undefined, undefined);
     move(this.byMac, old, old.mac, undefined, undefined);
     move(this.byStaticAddress, old, old.staticAddress, undefined, undefined);
@@ -156,6 +172,18 @@ export class Directory {
   setTurbo(subscriberId: number, turbo: Turbo | undefined): void {
     if (turbo === undefined) this.turbos.delete(subscriberId);
     else this.turbos.set(subscriberId, turbo);
+  }
+
+  /** @param prefixes undefined: there are none any more */
+  setStaticPrefixes(subscriberId: number, prefixes: StaticPrefixes | undefined): void {
+    const held = this.prefixes.get(subscriberId);
+    if (held?.framed === prefixes?.framed && held?.delegated === prefixes?.delegated) return;
+    if (prefixes === undefined) this.prefixes.delete(subscriberId);
+    else this.prefixes.set(subscriberId, prefixes);
+    this.prefixOwners.set(
+      subscriberId,
+      [prefixes?.framed, prefixes?.delegated].filter((prefix) => prefix !== undefined),
+    );
   }
 
   putAccount(account: Account): void {
@@ -205,6 +233,10 @@ export class Directory {
 
   turboSubscriberIdSlices(): Generator<readonly number[]> {
     return this.turbos.keySlices();
+  }
+
+  staticPrefixSubscriberIdSlices(): Generator<readonly number[]> {
+    return this.prefixes.keySlices();
   }
 
   stickySubscriberIdSlices(): Generator<readonly number[]> {

@@ -86,6 +86,7 @@ const SERVICES = `(SELECT jsonb_agg(jsonb_build_object('name', v.name, 'startsAt
 
 const PLAN = `(SELECT jsonb_build_object('id', p.id, 'name', p.name, 'active', p.active, 'validFromMs', ${ms('p.valid_from')},
     'validUntilMs', ${ms('p.valid_until')}, 'rateDownBps', p.rate_down_bps, 'rateUpBps', p.rate_up_bps, 'poolId', p.pool_id,
+    'framedPoolId', p.framed_pool_id, 'delegatedPoolId', p.delegated_pool_id,
     'sessionLimit', p.session_limit, 'sessionLimitAction', p.session_limit_action,
     'rateWindows', (SELECT jsonb_agg(jsonb_build_object('id', w.id, 'weekdays', w.weekdays, 'fromMinute', w.from_minute,
       'untilMinute', w.until_minute, 'rateDownBps', w.rate_down_bps, 'rateUpBps', w.rate_up_bps) ORDER BY w.id)
@@ -93,7 +94,7 @@ const PLAN = `(SELECT jsonb_build_object('id', p.id, 'name', p.name, 'active', p
   FROM plan p WHERE p.id = a.plan_id)`;
 
 const SESSION_COLUMNS = `id, subscriber_id, login, nas_box, routing_domain, acct_session_id, mac, calling_station, nas_port_id, nas_address,
-  address, policy_hash, started_at, last_event_at, last_received_at, interim_seconds`;
+  address, framed_prefix, delegated_prefix, policy_hash, started_at, last_event_at, last_received_at, interim_seconds`;
 
 /** The session of a session place, or the latest of the subscriber on the NAS of an entry. */
 const SESSION = `LEFT JOIN LATERAL (
@@ -104,7 +105,8 @@ const SESSION = `LEFT JOIN LATERAL (
   ) x ON true`;
 
 const SESSION_SELECT = `x.id AS session_id, x.subscriber_id AS session_subscriber_id, x.login AS session_login, x.nas_box, x.acct_session_id,
-  x.mac::text AS session_mac, x.calling_station, x.nas_port_id, host(x.nas_address) AS nas_address, host(x.address) AS session_address, x.policy_hash,
+  x.mac::text AS session_mac, x.calling_station, x.nas_port_id, host(x.nas_address) AS nas_address, host(x.address) AS session_address,
+  x.framed_prefix::text AS framed_prefix, x.delegated_prefix::text AS delegated_prefix, x.policy_hash,
   ${ms('x.started_at')} AS started_at, ${ms('x.last_event_at')} AS last_event_at, ${ms('x.last_received_at')} AS last_received_at,
   x.interim_seconds,
   (SELECT o.name FROM pool_address c JOIN pool o ON o.id = c.pool_id
@@ -121,7 +123,8 @@ const OVER = `SELECT e.id, ${SESSION_SELECT} FROM enforcement e JOIN nas n ON n.
 const COLUMNS = `${ms('clock_timestamp()')} AS now_ms, e.id, e.kind, e.nas_name, e.generation, e.desired, e.applied, e.evidence, e.attempted, e.may_be_present, e.state, e.attempts,
   e.fuse_passed, ${ms('e.due_at')} AS due_at, e.parked, ${ms('e.gone_at')} AS gone_at, e.last_outcome, e.last_error,
   ${ms('e.applied_at')} AS applied_at, e.disproved,
-  s.id AS subscriber_id, s.account_id, s.login, s.mac::text AS mac, s.static_address - inet '0.0.0.0' AS static_address, s.pool_id,
+  s.id AS subscriber_id, s.account_id, s.login, s.mac::text AS mac, s.static_address - inet '0.0.0.0' AS static_address,
+  s.static_framed_prefix::text AS static_framed_prefix, s.static_delegated_prefix::text AS static_delegated_prefix, s.pool_id,
   s.nas_name AS bound_to, s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.redirect, s.own_disabled, s.admin_blocked,
   s.turbo_rate_down_bps, s.turbo_rate_up_bps, ${ms('s.turbo_until')} AS turbo_until, ${ms('s.disconnect_before')} AS disconnect_before,
   ${ms('s.key_changed_at')} AS key_changed_at, ${ms('s.web_logged_at')} AS web_logged_at,
@@ -143,6 +146,8 @@ interface SessionColumns {
   readonly nas_port_id: string | null;
   readonly nas_address: string | null;
   readonly session_address: string | null;
+  readonly framed_prefix: string | null;
+  readonly delegated_prefix: string | null;
   readonly policy_hash: number | null;
   readonly started_at: number;
   readonly last_event_at: number;
@@ -177,6 +182,8 @@ interface Row extends SessionColumns {
   readonly login: string;
   readonly mac: string | null;
   readonly static_address: number | null;
+  readonly static_framed_prefix: string | null;
+  readonly static_delegated_prefix: string | null;
   readonly pool_id: number | null;
   readonly bound_to: string | null;
   readonly associate_pppoe_mac: boolean;
@@ -309,6 +316,10 @@ function subjectOf(row: Row, plan: Plan | undefined): EnforcementSubject {
         ? undefined
         : { rateDownBps: downBps ?? undefined, rateUpBps: upBps ?? undefined, untilMs: row.turbo_until ?? undefined },
     services: row.services ?? [],
+    staticPrefixes:
+      row.static_framed_prefix === null && row.static_delegated_prefix === null
+        ? undefined
+        : { framed: row.static_framed_prefix ?? undefined, delegated: row.static_delegated_prefix ?? undefined },
     poolName: row.pool_name,
     disconnectBeforeMs: row.disconnect_before,
     keyChangedAtMs: row.key_changed_at,
@@ -328,8 +339,8 @@ function sessionOf(row: SessionColumns, sessionId: number, isOver: boolean): Enf
     startedAtMs: row.started_at,
     mac: row.session_mac,
     address: row.session_address,
-    framedPrefix: null,
-    delegatedPrefix: null,
+    framedPrefix: row.framed_prefix,
+    delegatedPrefix: row.delegated_prefix,
     poolName: row.session_pool,
     policyHash: row.policy_hash,
     lastEventAtMs: row.last_event_at,

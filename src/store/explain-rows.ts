@@ -11,7 +11,7 @@ import { DirectoryLoader } from './directory-loader.js';
 /** Who could be taken for whom: more than these do not change the answer. */
 const mostLookalikes = 100;
 
-/** Loads a directory around a subscriber: those with its login, MAC or static address, and sessions on that address. */
+/** Loads a directory around a subscriber: those with its login, MAC or static address, and sessions on that address or its static prefixes. */
 export async function loadDirectoryAround(pool: Pool, subscriberId: number, mac: string | null): Promise<Directory> {
   const directory = new Directory();
   const lookalikes = await pool.query<{ id: number; account_id: number }>(
@@ -22,7 +22,10 @@ export async function loadDirectoryAround(pool: Pool, subscriberId: number, mac:
   );
   const sessions = await pool.query<{ id: number }>(
     `SELECT id FROM session WHERE subscriber_id = $1
-     UNION SELECT h.id FROM session h JOIN subscriber s ON h.address = s.static_address WHERE s.id = $1 LIMIT $2`,
+     UNION SELECT h.id FROM session h JOIN subscriber s ON h.address = s.static_address WHERE s.id = $1
+     UNION SELECT d.session_id FROM subscriber s JOIN assignment_open o ON o.ended_at IS NULL
+         AND o.address IN (s.static_framed_prefix::inet, s.static_delegated_prefix::inet)
+       JOIN assignment_holder d ON d.assignment_id = o.id WHERE s.id = $1 LIMIT $2`,
     [subscriberId, mostLookalikes],
   );
   const ids = lookalikes.rows.map((row) => row.id);
@@ -39,10 +42,12 @@ export async function loadDirectoryAround(pool: Pool, subscriberId: number, mac:
   return directory;
 }
 
-/** Free addresses of a pool that have no promise on them. */
+/** Free addresses or prefixes of a pool that have no promise on them. */
 export async function countFreeAddresses(pool: Pool, poolId: number): Promise<number> {
   const { rows } = await pool.query<{ free: number }>(
-    `SELECT count(*)::int AS free FROM pool_address WHERE pool_id = $1 AND state IN ('free', 'reserved')`,
+    `SELECT (SELECT count(*) FROM pool_address WHERE pool_id = $1 AND state IN ('free', 'reserved'))
+       + (SELECT coalesce(sum(sluice_network_size(n.network, p.prefix_length) - n.carved), 0)::bigint
+          FROM pool_network n JOIN pool p ON p.id = n.pool_id WHERE p.id = $1 AND p.kind <> 'ipv4') AS free`,
     [poolId],
   );
   return rows[0]?.free ?? 0;

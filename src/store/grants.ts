@@ -1,10 +1,11 @@
 /**
- * Addresses promised in an Accept, as the spool replays them: granted from the reserve, or kept for their owner and promised again. Enters: decoded grants. Leaves: `pool_address` rows in state offered. Invariant: an
+ * Addresses and prefixes promised in an Accept, as the spool replays them: granted from the reserve, or kept for their owner and promised again. Enters: decoded grants. Leaves: `pool_address` rows in state offered. Invariant: an
  * address that is in use already, because the Start came first, stays in use.
  */
 import type { PoolClient } from 'pg';
+import { addressKey } from '../domain/assignment.js';
 import type { Grant } from '../domain/grant.js';
-import { formatIpv4Address } from '../domain/ipv4-address.js';
+import { formatPoolAddress } from '../domain/pool-address.js';
 
 /** An address that is its owner's already, or nobody's (its owner lost it while he was being answered), goes to whom it was promised. */
 const APPLY = `UPDATE pool_address a SET state = 'offered', subscriber_id = g.subscriber_id, slot = g.slot, offer_id = g.offer_id,
@@ -20,14 +21,21 @@ const APPLY = `UPDATE pool_address a SET state = 'offered', subscriber_id = g.su
 export async function applyGrants(client: PoolClient, instance: string, grants: readonly Grant[]): Promise<void> {
   if (grants.length === 0) return;
   // Of one address only the last promise counts.
-  const last = new Map(grants.map((g) => [`${g.routingDomain}\u0000${g.address}`, g]));
-  const list = [...last.values()].sort((a, b) => a.address - b.address);
+  const last = new Map(
+    grants.flatMap((grant) =>
+      grant.granted.map(({ address }) => {
+        const text = formatPoolAddress(address);
+        return [addressKey(grant.routingDomain, text), { ...grant, text }] as const;
+      }),
+    ),
+  );
+  const list = [...last].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, grant]) => grant);
   const { rows } = await client.query<{ subscriber_id: number; is_new: boolean }>({
     name: 'apply-grants',
     text: APPLY,
     values: [
       list.map((g) => g.routingDomain),
-      list.map((g) => formatIpv4Address(g.address)),
+      list.map((g) => g.text),
       list.map((g) => g.subscriberId),
       list.map((g) => g.slot),
       list.map((g) => g.offerId),

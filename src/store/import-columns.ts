@@ -10,7 +10,7 @@ export interface ImportColumn {
   readonly name: string;
   readonly table: 'subscriber' | 'account';
   /** Array type of the parameter. */
-  readonly type: 'text' | 'bigint' | 'boolean' | 'macaddr' | 'inet';
+  readonly type: 'text' | 'bigint' | 'boolean' | 'macaddr' | 'inet' | 'cidr';
   /** What null does: `clears` the column, or `leaves` it as it is (for a new row: the column's default). */
   readonly null: 'clears' | 'leaves';
 }
@@ -33,6 +33,8 @@ export const importColumns = [
   subscriber('password', 'text', 'leaves'),
   subscriber('mac', 'macaddr', 'clears'),
   subscriber('static_address', 'inet', 'clears'),
+  subscriber('static_framed_prefix', 'cidr', 'clears'),
+  subscriber('static_delegated_prefix', 'cidr', 'clears'),
   subscriber('pool_id', 'bigint', 'clears'),
   subscriber('nas_name', 'text', 'clears'),
   subscriber('associate_pppoe_mac', 'boolean', 'leaves'),

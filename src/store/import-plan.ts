@@ -113,7 +113,7 @@ function readText(column: ImportColumn, alias: string, prefix = ''): string {
   const value =
     column.type === 'inet'
       ? `host(${alias}.${column.name})`
-      : column.type === 'macaddr'
+      : column.type === 'macaddr' || column.type === 'cidr'
         ? `${alias}.${column.name}::text`
         : `${alias}.${column.name}`;
   return `${value} AS ${prefix}${column.name}`;

@@ -3,6 +3,7 @@
 // nothing; a restart of a box ends all its earlier sessions at once, however many there are.
 
 import type { LiveSession } from '../domain/access.js';
+import { addressKey } from '../domain/assignment.js';
 import { DenseMap, ShardedMultiMap } from './sharded-index.js';
 
 /** A session as the accounting handler knows it when it acknowledges a packet. */
@@ -16,6 +17,8 @@ export interface SessionStart {
   readonly nasPortId: string | undefined;
   /** Unsigned 32-bit. */
   readonly address: number | undefined;
+  /** Canonical IPv6 prefixes; undefined: none. */
+  readonly prefixes?: readonly string[] | undefined;
   readonly routingDomain: string;
   /** Event time, ms since 1970. */
   readonly startedAtMs: number;
@@ -27,6 +30,15 @@ export interface SessionStart {
 export interface SessionRow extends SessionStart {
   readonly sessionId: number;
   readonly slot: number;
+}
+
+/** The prefixes of a session as it is held. */
+export function heldPrefixes(
+  framed: string | null | undefined,
+  delegated: string | null | undefined,
+): readonly string[] | undefined {
+  const prefixes = [framed, delegated].filter((one) => one !== null && one !== undefined);
+  return prefixes.length === 0 ? undefined : prefixes;
 }
 
 /** A key whose session the database says is over. */
@@ -70,6 +82,7 @@ export class HeldSession implements LiveSession {
   readonly mac: string | undefined;
   readonly nasPortId: string | undefined;
   readonly address: number | undefined;
+  readonly prefixes: readonly string[] | undefined;
   readonly routingDomain: string;
   readonly startedAtMs: number;
 
@@ -86,6 +99,7 @@ export class HeldSession implements LiveSession {
     this.mac = start.mac;
     this.nasPortId = start.nasPortId;
     this.address = start.address;
+    this.prefixes = start.prefixes;
     this.routingDomain = start.routingDomain;
     this.startedAtMs = start.startedAtMs;
   }
@@ -104,6 +118,8 @@ export class LiveSessions {
   private readonly boxes = new Map<string, Map<string, Box>>();
   private readonly bySubscriber = new ShardedMultiMap<number, HeldSession>(new DenseMap());
   private readonly byAddress = new Map<string, ShardedMultiMap<number, HeldSession>>();
+  /** By `addressKey`: only sessions that have prefixes stand here. */
+  private readonly byPrefix = new ShardedMultiMap<string, HeldSession>();
   private count = 0;
 
   /** Number of sessions held, those of restarted boxes included until they are forgotten. */
@@ -126,6 +142,11 @@ export class LiveSessions {
   holders(routingDomain: string, address: number): readonly HeldSession[] {
     const index = this.byAddress.get(routingDomain);
     return index ? alive(index.get(address)) : [];
+  }
+
+  /** Sessions that hold a prefix, as it is. */
+  prefixHolders(routingDomain: string, prefix: string): readonly HeldSession[] {
+    return alive(this.byPrefix.get(addressKey(routingDomain, prefix)));
   }
 
   ofLine(nasName: string, nasBox: string, acctSessionId: string): HeldSession | undefined {
@@ -221,6 +242,8 @@ export class LiveSessions {
     this.count--;
     if (session.subscriberId !== undefined) this.bySubscriber.remove(session.subscriberId, session);
     if (session.address !== undefined) this.byAddress.get(session.routingDomain)?.remove(session.address, session);
+    for (const prefix of session.prefixes ?? [])
+      this.byPrefix.remove(addressKey(session.routingDomain, prefix), session);
   }
 
   private hold(session: HeldSession): HeldSession {
@@ -232,6 +255,7 @@ export class LiveSessions {
       if (!index) this.byAddress.set(session.routingDomain, (index = new ShardedMultiMap(new DenseMap())));
       index.add(session.address, session);
     }
+    for (const prefix of session.prefixes ?? []) this.byPrefix.add(addressKey(session.routingDomain, prefix), session);
     return session;
   }
 
@@ -285,11 +309,17 @@ function saysTheSame(session: HeldSession, start: SessionStart): boolean {
   return (
     session.subscriberId === start.subscriberId &&
     session.address === start.address &&
+    samePrefixes(session.prefixes, start.prefixes) &&
     session.mac === start.mac &&
     session.nasPortId === start.nasPortId &&
     session.routingDomain === start.routingDomain &&
     (start.slot === undefined || session.slot === start.slot)
   );
+}
+
+function samePrefixes(held: readonly string[] | undefined, told: readonly string[] | undefined): boolean {
+  if (held === told) return true;
+  return held?.length === told?.length && held?.every((prefix, at) => prefix === told?.[at]) === true;
 }
 
 /** Whether a session of ours, which has no id yet, began after the one that the database closed under the same key. */

@@ -3,7 +3,22 @@
 // the database frees the address when the grant expires.
 
 import type { OutstandingOffer } from '../domain/access.js';
+import type { PrefixKind } from '../domain/pool-address.js';
 import { ShardedMap, ShardedMultiMap } from './sharded-index.js';
+
+/** A prefix that an Accept promises beside the address. */
+export interface OfferedPrefix {
+  readonly kind: PrefixKind;
+  /** Canonical. */
+  readonly prefix: string;
+  /** Undefined: it is the subscriber's own. */
+  readonly poolId: number | undefined;
+  readonly poolName: string | undefined;
+  readonly source: 'grant' | 'sticky' | 'static';
+}
+
+/** Of an offer without prefixes, as nearly all are. */
+export const NO_PREFIXES: readonly OfferedPrefix[] = [];
 
 /** What an Accept promised. */
 export interface Offer extends OutstandingOffer {
@@ -14,12 +29,14 @@ export interface Offer extends OutstandingOffer {
   /** Unsigned 32-bit; undefined when the NAS gives one of its own. */
   readonly address: number | undefined;
   readonly poolId: number | undefined;
+  /** They are durable, prolonged and given back together with the address. */
+  readonly prefixes: readonly OfferedPrefix[];
   readonly routingDomain: string;
   /** `grant`: from the reserve, so it is a spool record too. */
   readonly source: 'grant' | 'sticky' | 'static' | 'none';
   readonly offeredAtMs: number;
   expiresAtMs: number;
-  /** A grant is answered only when its record is on disk; the others have no record. */
+  /** What holds a grant is answered only when its record is on disk. */
   durable: boolean;
 }
 

@@ -5,6 +5,7 @@
  * Invariant: every answer is bounded; what has to look at whole tables is marked so, and is asked seldom.
  */
 import type { Pool } from 'pg';
+import type { AddressKind } from '../domain/pool-address.js';
 
 /** A live session as a list shows it. */
 export interface ListedSession {
@@ -15,6 +16,8 @@ export interface ListedSession {
   nas_box: string;
   mac: string | null;
   address: string | null;
+  framed_prefix: string | null;
+  delegated_prefix: string | null;
   started_at: Date;
   started_exactly: boolean;
   last_received_at: Date;
@@ -26,7 +29,8 @@ export interface ListedSession {
 }
 
 const listedSession = `
-  id, subscriber_id, login, nas_name, nas_box, mac::text AS mac, host(address) AS address, started_at, started_exactly,
+  id, subscriber_id, login, nas_name, nas_box, mac::text AS mac, host(address) AS address, framed_prefix::text AS framed_prefix,
+  delegated_prefix::text AS delegated_prefix, started_at, started_exactly,
   last_received_at, session_seconds, input_octets, output_octets, suspect, conflict`;
 
 /** Live sessions, the newest first. @param before id of the last row of the page before; undefined for the first page */
@@ -92,6 +96,9 @@ export interface PoolStanding {
   id: number;
   name: string;
   routing_domain: string;
+  kind: AddressKind;
+  /** Bits of what is handed out. */
+  prefix_length: number;
   quarantine_seconds: number;
   networks: string[];
   free: number;
@@ -101,13 +108,14 @@ export interface PoolStanding {
   quarantined: number;
 }
 
-/** All pools with the number of addresses in each state. Looks at the whole table. */
+/** All pools with the number of addresses or prefixes in each state; a prefix that was never given is free. Looks at the whole table. */
 export async function poolStandings(pool: Pool): Promise<PoolStanding[]> {
   return (
     await pool.query<PoolStanding>(
-      `SELECT o.id, o.name, o.routing_domain, o.quarantine_seconds,
+      `SELECT o.id, o.name, o.routing_domain, o.kind, o.prefix_length, o.quarantine_seconds,
               ARRAY(SELECT network::text FROM pool_network n WHERE n.pool_id = o.id ORDER BY network) AS networks,
-              coalesce(c.free, 0) AS free, coalesce(c.reserved, 0) AS reserved, coalesce(c.offered, 0) AS offered,
+              coalesce(c.free, 0) + (SELECT coalesce(sum(sluice_network_size(n.network, o.prefix_length) - n.carved), 0)::bigint
+                FROM pool_network n WHERE n.pool_id = o.id AND o.kind <> 'ipv4') AS free, coalesce(c.reserved, 0) AS reserved, coalesce(c.offered, 0) AS offered,
               coalesce(c.assigned, 0) AS assigned, coalesce(c.quarantined, 0) AS quarantined
          FROM pool o LEFT JOIN (
            SELECT pool_id, count(*) FILTER (WHERE state = 'free')::int AS free,
@@ -145,7 +153,7 @@ export async function addressesBetween(
 ): Promise<HeldAddress[]> {
   return (
     await pool.query<HeldAddress>(
-      `SELECT id, host(address) AS address, routing_domain, kind, login, nas_name, mac::text AS mac, started_at, ended_at,
+      `SELECT id, CASE kind WHEN 'ipv4' THEN host(address) ELSE address::text END AS address, routing_domain, kind, login, nas_name, mac::text AS mac, started_at, ended_at,
               end_cause
          FROM (
            (SELECT * FROM assignment WHERE subscriber_id = $1 AND started_at < $3 AND ended_at IS NULL

@@ -55,6 +55,16 @@ export async function searchPeople(pool: Pool, search: SearchText, limit: number
        WHERE e.address = ${address}::inet AND e.routing_domain IN (SELECT routing_domain FROM pool)`,
     );
   }
+  if (search.prefix !== undefined) {
+    const prefix = `${place(search.prefix)}::inet`;
+    way('address', `subscriber s WHERE s.static_framed_prefix >>= ${prefix} AND s.released_at IS NULL`);
+    way('address', `subscriber s WHERE s.static_delegated_prefix >>= ${prefix} AND s.released_at IS NULL`);
+    way(
+      'address',
+      `assignment e JOIN subscriber s ON s.id = e.subscriber_id
+       WHERE e.kind <> 'ipv4' AND e.address >>= ${prefix} AND e.ended_at IS NULL`,
+    );
+  }
   if (search.mac !== undefined) {
     const mac = place(search.mac);
     way('mac', `subscriber s WHERE s.mac = ${mac}::macaddr`);

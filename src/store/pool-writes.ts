@@ -1,19 +1,24 @@
 /**
- * Pools: their networks, and one row per address.
+ * Pools: their networks, one row per IPv4 address, and for prefixes only how far they have been cut (`prefix-carving.ts`).
  *
  * Enters: a pool's name, networks, addresses to leave out. Leaves: rows of `pool`, `pool_network`, `pool_address`.
  * Invariant: two pools of one routing domain never share an address, also when two people add at the same moment.
  */
 import type { Pool, PoolClient } from 'pg';
+import type { AddressKind } from '../domain/pool-address.js';
 
 /** A row of `pool` with its networks and how its addresses stand. */
 export interface PoolRow {
   id: number;
   name: string;
   routing_domain: string;
+  kind: AddressKind;
+  /** Bits of what is handed out. */
+  prefix_length: number;
   quarantine_seconds: number;
   created_at: Date;
   networks: string[];
+  /** Or prefixes, given before or not. */
   addresses: number;
   free: number;
   reserved: number;
@@ -23,34 +28,36 @@ export interface PoolRow {
 }
 
 const selectPools = `
-  SELECT p.id, p.name, p.routing_domain, p.quarantine_seconds, p.created_at,
+  SELECT p.id, p.name, p.routing_domain, p.kind, p.prefix_length, p.quarantine_seconds, p.created_at,
          ARRAY(SELECT n.network::text FROM pool_network n WHERE n.pool_id = p.id ORDER BY n.network) AS networks,
-         count(a.address)::int AS addresses,
-         count(*) FILTER (WHERE a.state = 'free')::int AS free,
+         count(a.address) + z.uncut AS addresses,
+         count(*) FILTER (WHERE a.state = 'free') + z.uncut AS free,
          count(*) FILTER (WHERE a.state = 'reserved')::int AS reserved,
          count(*) FILTER (WHERE a.state = 'offered')::int AS offered,
          count(*) FILTER (WHERE a.state = 'assigned')::int AS assigned,
          count(*) FILTER (WHERE a.state = 'quarantined')::int AS quarantined
-    FROM pool p LEFT JOIN pool_address a ON a.pool_id = p.id`;
+    FROM pool p LEFT JOIN pool_address a ON a.pool_id = p.id
+    CROSS JOIN LATERAL (SELECT coalesce(sum(sluice_network_size(n.network, p.prefix_length) - n.carved), 0)::bigint AS uncut
+      FROM pool_network n WHERE n.pool_id = p.id AND p.kind <> 'ipv4') z`;
 
 /** All pools by name. Counts every address: about a tenth of a second per /16. */
 export async function listPools(pool: Pool): Promise<PoolRow[]> {
-  return (await pool.query<PoolRow>(`${selectPools} GROUP BY p.id ORDER BY p.name`)).rows;
+  return (await pool.query<PoolRow>(`${selectPools} GROUP BY p.id, z.uncut ORDER BY p.name`)).rows;
 }
 
 /** One pool, or undefined. */
 export async function findPool(client: Pool | PoolClient, name: string): Promise<PoolRow | undefined> {
-  return (await client.query<PoolRow>(`${selectPools} WHERE p.name = $1 GROUP BY p.id`, [name])).rows[0];
+  return (await client.query<PoolRow>(`${selectPools} WHERE p.name = $1 GROUP BY p.id, z.uncut`, [name])).rows[0];
 }
 
 /** Makes an empty pool and returns its id. Throws DatabaseError with constraint `pool_name_unique`. */
 export async function insertPool(
   client: PoolClient,
-  values: { name: string; routingDomain: string; quarantineSeconds: number },
+  values: { name: string; routingDomain: string; quarantineSeconds: number; kind: AddressKind; prefixLength: number },
 ): Promise<number> {
   const { rows } = await client.query<{ id: number }>(
-    `INSERT INTO pool (name, routing_domain, quarantine_seconds) VALUES ($1, $2, $3) RETURNING id`,
-    [values.name, values.routingDomain, values.quarantineSeconds],
+    `INSERT INTO pool (name, routing_domain, quarantine_seconds, kind, prefix_length) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
+    [values.name, values.routingDomain, values.quarantineSeconds, values.kind, values.prefixLength],
   );
   return rows[0]!.id;
 }

@@ -39,6 +39,9 @@ const SESSION: readonly Column<SessionRecord>[] = [
   column('called_station', 'text', (s) => s.calledStation, true),
   column('nas_port_id', 'text', (s) => s.nasPortId, true),
   column('address', 'inet', (s) => s.address, true),
+  column('framed_prefix', 'cidr', (s) => s.framedPrefix, true),
+  column('delegated_prefix', 'cidr', (s) => s.delegatedPrefix, true),
+  column('interface_id', 'text', (s) => s.interfaceId, true),
   column('nas_address', 'inet', (s) => s.nasAddress, true),
   column('slot', 'smallint', (s) => s.slot, true),
   column('offer_id', 'bigint', (s) => s.offerId, true),
@@ -133,11 +136,26 @@ export function updateCounters(records: readonly SessionRecord[]): Statement {
   return { name: 'update-counters', text: UPDATE_COUNTERS, values: values([...ID, ...COUNTED], records) };
 }
 
-const UPDATE_COUNTERS_OF_VERSION = `UPDATE session s SET ${COUNTED.map((c) => `${c.name} = ${c.write(`r.${c.name}`)}`).join(', ')}
-    FROM unnest(${[...ID, ...COUNTED].map((c, i) => `$${i + 1}::${c.type}[]`).join(', ')}, $${COUNTED.length + 2}::xid[])
-      AS r (${[...ID, ...COUNTED].map((c) => c.name).join(', ')}, version) WHERE s.id = r.id AND s.xmin = r.version`;
+const UPDATE_LIVE_OF_VERSION = updateOfVersionText(ALTERED);
+const UPDATE_COUNTERS_OF_VERSION = updateOfVersionText(COUNTED);
 
-/** The same over rows that nobody has written since: whoever finds fewer of them than there are sessions must not commit. */
+function updateOfVersionText(columns: readonly Column<SessionRecord>[]): string {
+  const given = [...ID, ...columns];
+  return `UPDATE session s SET ${columns.map((c) => `${c.name} = ${c.write(`r.${c.name}`)}`).join(', ')}
+    FROM unnest(${given.map((c, i) => `$${i + 1}::${c.type}[]`).join(', ')}, $${given.length + 1}::xid[])
+      AS r (${given.map((c) => c.name).join(', ')}, version) WHERE s.id = r.id AND s.xmin = r.version`;
+}
+
+/** As `updateLive`, over rows that nobody has written since: whoever finds fewer of them than there are sessions must not commit. */
+export function updateLiveOfVersion(records: readonly SessionRecord[], versions: readonly number[]): Statement {
+  return {
+    name: 'update-live-of-version',
+    text: UPDATE_LIVE_OF_VERSION,
+    values: [...values([...ID, ...ALTERED], records), numberArray(versions)],
+  };
+}
+
+/** The same for sessions of which nothing but counters changed. */
 export function updateCountersOfVersion(records: readonly SessionRecord[], versions: readonly number[]): Statement {
   return {
     name: 'update-counters-of-version',
@@ -150,6 +168,7 @@ export function updateCountersOfVersion(records: readonly SessionRecord[], versi
 export function sessionSelect(alias: string): string {
   const list = SESSION.map((c) => {
     if (c.write === asTime) return `(extract(epoch FROM ${alias}.${c.name}) * 1000)::bigint AS ${c.name}`;
+    if (c.type === 'cidr') return `${alias}.${c.name}::text AS ${c.name}`;
     if (c.type === 'inet') return `host(${alias}.${c.name}) AS ${c.name}`;
     return `${alias}.${c.name}`;
   });
@@ -173,6 +192,9 @@ export interface SessionRow {
   readonly called_station: string | null;
   readonly nas_port_id: string | null;
   readonly address: string | null;
+  readonly framed_prefix: string | null;
+  readonly delegated_prefix: string | null;
+  readonly interface_id: string | null;
   readonly nas_address: string | null;
   readonly slot: number;
   readonly offer_id: number | null;
@@ -214,6 +236,9 @@ export function readSession(row: SessionRow): SessionRecord {
     calledStation: row.called_station,
     nasPortId: row.nas_port_id,
     address: row.address,
+    framedPrefix: row.framed_prefix,
+    delegatedPrefix: row.delegated_prefix,
+    interfaceId: row.interface_id,
     nasAddress: row.nas_address,
     slot: row.slot,
     offerId: row.offer_id,

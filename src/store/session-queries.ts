@@ -21,6 +21,9 @@ export interface SessionRow {
   called_station: string | null;
   nas_port_id: string | null;
   address: string | null;
+  framed_prefix: string | null;
+  delegated_prefix: string | null;
+  interface_id: string | null;
   slot: number;
   started_at: Date;
   started_exactly: boolean;
@@ -43,7 +46,8 @@ export interface SessionRow {
 
 const liveColumns = `
   id, subscriber_id, login, nas_name, nas_box, routing_domain, acct_session_id, epoch, mac::text AS mac, calling_station,
-  called_station, nas_port_id, host(address) AS address, slot, started_at, started_exactly, last_event_at,
+  called_station, nas_port_id, host(address) AS address,
+  framed_prefix::text AS framed_prefix, delegated_prefix::text AS delegated_prefix, interface_id, slot, started_at, started_exactly, last_event_at,
   last_received_at, session_seconds, input_octets, output_octets, octets_estimated, interim_count, interim_seconds,
   suspect, conflict`;
 
@@ -67,7 +71,14 @@ function conditionsOf(filter: SessionFilter, first: readonly (string | number | 
   if (filter.login !== undefined) texts.push(`login = ${place(filter.login)}`);
   if (filter.subscriberId !== undefined) texts.push(`subscriber_id = ${place(filter.subscriberId)}`);
   if (filter.nas !== undefined) texts.push(`nas_name = ${place(filter.nas)}`);
-  if (filter.address !== undefined) texts.push(`address = ${place(filter.address)}::inet`);
+  if (filter.address !== undefined) {
+    const address = `${place(filter.address)}::inet`;
+    texts.push(
+      filter.address.includes(':')
+        ? `(framed_prefix >>= ${address} OR delegated_prefix >>= ${address})`
+        : `address = ${address}`,
+    );
+  }
   return { texts, values };
 }
 

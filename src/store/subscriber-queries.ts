@@ -25,6 +25,8 @@ export interface SubscriberRow {
   password_form: string | null;
   mac: string | null;
   static_address: string | null;
+  static_framed_prefix: string | null;
+  static_delegated_prefix: string | null;
   pool: string | null;
   pool_id: number | null;
   nas_name: string | null;
@@ -62,7 +64,8 @@ export const subscriberColumns = `
          s.id, s.login, s.account_id, a.contract, a.name, a.phone, a.address, p.name AS plan, a.plan_id,
          p.active AS plan_active, p.valid_from AS plan_valid_from, p.valid_until AS plan_valid_until,
          a.admin_blocked AS account_admin_blocked, a.admin_blocked_reason AS account_admin_blocked_reason,
-         s.mac::text AS mac, host(s.static_address) AS static_address, o.name AS pool, s.pool_id, s.nas_name,
+         s.mac::text AS mac, host(s.static_address) AS static_address,
+         s.static_framed_prefix::text AS static_framed_prefix, s.static_delegated_prefix::text AS static_delegated_prefix, o.name AS pool, s.pool_id, s.nas_name,
          s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.deleted_reason, s.redirect, s.redirect_reason,
          s.own_disabled, s.own_disabled_reason, s.own_disabled_since, s.own_disabled_ended_at,
          coalesce(a.own_block_max_days, p.own_block_max_days) AS own_block_max_days,

@@ -5,8 +5,9 @@
 import type { PoolClient, QueryArrayConfig } from 'pg';
 import type { RateWindow, Turbo } from '../domain/effective-rate.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
-import { Subscriber, type Account, type Plan, type Pool } from '../domain/subscriber.js';
-import type { EndedSessionRow, SessionRow } from './live-sessions.js';
+import type { AddressKind, PoolAddress } from '../domain/pool-address.js';
+import { Subscriber, type Account, type Plan, type Pool, type StaticPrefixes } from '../domain/subscriber.js';
+import { heldPrefixes, type EndedSessionRow, type SessionRow } from './live-sessions.js';
 
 /** What is needed of a pool or a client. */
 export interface Queryable {
@@ -16,12 +17,11 @@ export interface Queryable {
 /** Rows of one read: some 5 ms of work for the event loop, collection of garbage included. */
 export const PAGE_ROWS = 1_000;
 
-/** An address that is kept for one slot of one subscriber. */
+/** An address or prefix that is kept for one slot of one subscriber. */
 export interface StickyAddress {
   readonly subscriberId: number;
   readonly slot: number;
-  /** Unsigned 32-bit. */
-  readonly address: number;
+  readonly address: PoolAddress;
   readonly poolId: number;
 }
 
@@ -154,6 +154,30 @@ export async function readTurbos(queryable: Queryable, ids: readonly number[]): 
   return rows.map(turboOf);
 }
 
+/** Static prefixes and whose they are. */
+export interface StaticPrefixRow {
+  readonly subscriberId: number;
+  readonly prefixes: StaticPrefixes;
+}
+
+const STATIC_PREFIXES = `SELECT id, static_framed_prefix::text, static_delegated_prefix::text FROM subscriber
+  WHERE (static_framed_prefix IS NOT NULL OR static_delegated_prefix IS NOT NULL) AND released_at IS NULL`;
+
+function staticPrefixesOf(row: TextRow): StaticPrefixRow {
+  return { subscriberId: Number(row[0]), prefixes: { framed: optional(row[1]), delegated: optional(row[2]) } };
+}
+
+/** All static prefixes: few subscribers have one. */
+export function allStaticPrefixes(client: PoolClient): AsyncGenerator<readonly StaticPrefixRow[]> {
+  return pagesOf(client, STATIC_PREFIXES, staticPrefixesOf);
+}
+
+/** The static prefixes of subscribers; those without any are left out. */
+export async function readStaticPrefixes(queryable: Queryable, ids: readonly number[]): Promise<StaticPrefixRow[]> {
+  const rows = await readRows(queryable, `${STATIC_PREFIXES} AND id = ANY($1::bigint[])`, [ids]);
+  return rows.map(staticPrefixesOf);
+}
+
 function accountOf(row: TextRow): Account {
   return {
     id: Number(row[0]),
@@ -183,7 +207,7 @@ export async function readPlans(queryable: Queryable): Promise<Plan[]> {
   const rows = await readRows(
     queryable,
     `SELECT id, name, active::int, ${epochMs('valid_from')}, ${epochMs('valid_until')}, rate_down_bps, rate_up_bps, pool_id,
-       session_limit, session_limit_action FROM plan`,
+       session_limit, session_limit_action, framed_pool_id, delegated_pool_id FROM plan`,
     [],
   );
   const windows = await readRateWindows(queryable);
@@ -197,6 +221,8 @@ export async function readPlans(queryable: Queryable): Promise<Plan[]> {
     rateUpBps: optionalNumber(row[6]),
     rateWindows: windows.get(Number(row[0])),
     poolId: optionalNumber(row[7]),
+    framedPoolId: optionalNumber(row[10]),
+    delegatedPoolId: optionalNumber(row[11]),
     sessionLimit: Number(row[8]),
     sessionLimitAction: row[9] === 'replace' ? 'replace' : 'reject',
   }));
@@ -230,17 +256,24 @@ async function readRateWindows(queryable: Queryable): Promise<Map<number, RateWi
 
 /** All pools: hundreds at most. */
 export async function readPools(queryable: Queryable): Promise<Pool[]> {
-  const rows = await readRows(queryable, 'SELECT id, name, routing_domain FROM pool', []);
-  return rows.map((row) => ({ id: Number(row[0]), name: row[1]!, routingDomain: row[2]! }));
+  const rows = await readRows(queryable, 'SELECT id, name, routing_domain, kind FROM pool', []);
+  return rows.map((row) => ({
+    id: Number(row[0]),
+    name: row[1]!,
+    routingDomain: row[2]!,
+    kind: row[3]! as AddressKind,
+  }));
 }
 
 // What a subscriber uses now comes before what is only kept for him.
 const STICKY_ORDER = `array_position(ARRAY['assigned', 'offered', 'quarantined', 'free'], state), since DESC`;
-const STICKY_COLUMNS = `subscriber_id, coalesce(slot, 0), address - inet '0.0.0.0', pool_id`;
+const STICKY_COLUMNS = `subscriber_id, coalesce(slot, 0), CASE family(address) WHEN 4 THEN (address - inet '0.0.0.0')::text ELSE address::text END, pool_id`;
 const STICKY_CONDITION = `state IN ('free', 'quarantined', 'assigned', 'offered')`;
 
 function stickyOf(row: TextRow): StickyAddress {
-  return { subscriberId: Number(row[0]), slot: Number(row[1]), address: Number(row[2]), poolId: Number(row[3]) };
+  const text = row[2]!;
+  const address = text.includes(':') ? text : Number(text);
+  return { subscriberId: Number(row[0]), slot: Number(row[1]), address, poolId: Number(row[3]) };
 }
 
 /** All addresses of pools that are kept for subscribers, in order of subscriber, the best address of each first. */
@@ -264,7 +297,10 @@ export async function readSticky(queryable: Queryable, subscriberIds: readonly n
 }
 
 const SESSION_COLUMNS = `s.id, s.nas_name, s.nas_box, s.acct_session_id, s.subscriber_id, s.mac::text, s.nas_port_id,
-  host(s.address), s.routing_domain, ${epochMs('s.started_at')}, s.slot`;
+  host(s.address), s.routing_domain, ${epochMs('s.started_at')}, s.slot, s.framed_prefix::text, s.delegated_prefix::text`;
+
+/** Of `SESSION_COLUMNS`. */
+const SESSION_COLUMN_COUNT = 13;
 
 function sessionOf(row: TextRow): SessionRow {
   const address = optional(row[7]);
@@ -280,6 +316,7 @@ function sessionOf(row: TextRow): SessionRow {
     routingDomain: row[8]!,
     startedAtMs: Number(row[9]),
     slot: Number(row[10]),
+    prefixes: heldPrefixes(row[11], row[12]),
   };
 }
 
@@ -306,7 +343,7 @@ export async function readSessions(queryable: Queryable, sessionIds: readonly nu
     if (row[0] !== null) {
       live.push(sessionOf(row));
     } else {
-      ended.push(endedOf(row.slice(11)));
+      ended.push(endedOf(row.slice(SESSION_COLUMN_COUNT)));
     }
   }
   return { live, ended };

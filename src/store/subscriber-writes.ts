@@ -13,6 +13,8 @@ export interface SubscriberValues {
   password?: string | null;
   mac?: string | null;
   static_address?: string | null;
+  static_framed_prefix?: string | null;
+  static_delegated_prefix?: string | null;
   pool_id?: number | null;
   nas_name?: string | null;
   associate_pppoe_mac?: boolean;
@@ -43,6 +45,8 @@ const subscriberColumns = [
   'password',
   'mac',
   'static_address',
+  'static_framed_prefix',
+  'static_delegated_prefix',
   'pool_id',
   'nas_name',
   'associate_pppoe_mac',

@@ -47,20 +47,25 @@ export async function endQuarantine(pool: Pool, horizonHours: number, limit: num
 const CLEAN_SHARE = 0.05;
 
 /**
- * Takes the longest unused addresses from owners who stay away, where a pool runs short of addresses without owner. They go through
- * quarantine, so that no instance that still remembers the owner can give them to two.
+ * Takes the longest unused addresses from owners who stay away, where a pool runs short of addresses without owner, and of prefixes to cut. They go through
+ * quarantine, so that no instance that still remembers the owner can give them to two. Many NASes never tell in accounting which prefixes a session
+ * uses: those of whoever is online stay his.
  */
 export async function breakSticky(pool: Pool, limit: number): Promise<number> {
   const result = await pool.query(
     `WITH short AS (
-       SELECT pool_id, greatest(1, ceil(count(*) * ${CLEAN_SHARE}))::bigint
-         - count(*) FILTER (WHERE subscriber_id IS NULL AND state IN ('free', 'quarantined')) AS missing
-       FROM pool_address GROUP BY pool_id),
+       SELECT a.pool_id, greatest(1, ceil(count(*) * ${CLEAN_SHARE}))::bigint
+         - count(*) FILTER (WHERE a.subscriber_id IS NULL AND a.state IN ('free', 'quarantined')) - coalesce(u.uncut, 0) AS missing
+       FROM pool_address a LEFT JOIN (
+         SELECT p.id, sum(sluice_network_size(n.network, p.prefix_length) - n.carved)::bigint AS uncut
+         FROM pool p JOIN pool_network n ON n.pool_id = p.id WHERE p.kind <> 'ipv4' GROUP BY p.id) u ON u.id = a.pool_id
+       GROUP BY a.pool_id, u.uncut),
      taken AS (
        UPDATE pool_address a SET state = 'quarantined', since = now(), until_at = now(), subscriber_id = NULL, slot = NULL
        FROM (SELECT p.routing_domain, p.address, p.subscriber_id AS owner FROM short s CROSS JOIN LATERAL (
                SELECT routing_domain, address, subscriber_id FROM pool_address
-               WHERE pool_id = s.pool_id AND state = 'free' AND subscriber_id IS NOT NULL
+               WHERE pool_id = s.pool_id AND state = 'free' AND subscriber_id IS NOT NULL AND (family(address) = 4
+                 OR NOT EXISTS (SELECT FROM session l WHERE l.subscriber_id = pool_address.subscriber_id))
                ORDER BY since LIMIT least(s.missing, $1) FOR UPDATE SKIP LOCKED) p WHERE s.missing > 0) o
        WHERE a.routing_domain = o.routing_domain AND a.address = o.address RETURNING o.owner)
      INSERT INTO change_feed (kind, ref) SELECT DISTINCT 'address', owner FROM taken`,

@@ -6,7 +6,7 @@
 import type { AccountingFact, ClassEvidence } from '../domain/accounting-fact.js';
 import { addressKey } from '../domain/assignment.js';
 import { decodeGrant } from '../domain/grant.js';
-import { formatIpv4Address } from '../domain/ipv4-address.js';
+import { formatPoolAddress } from '../domain/pool-address.js';
 import { accountingFact, decodeAccountingRecord, RecordKind } from '../handlers/accounting-record.js';
 import type { Packet } from '../radius/packet.js';
 import type { Position } from '../spool/position.js';
@@ -54,8 +54,9 @@ function look(
   if (record.kind === RecordKind.grant) {
     const grant = decodeGrant(record.payload);
     if (grant === undefined) return;
-    const { routingDomain, subscriberId, slot, address, poolId } = grant;
-    granted.set(addressKey(routingDomain, formatIpv4Address(address)), { subscriberId, slot, address, poolId });
+    const { routingDomain, subscriberId, slot } = grant;
+    for (const { address, poolId } of grant.granted)
+      granted.set(addressKey(routingDomain, formatPoolAddress(address)), { subscriberId, slot, address, poolId });
     return;
   }
   const decoded = record.kind === RecordKind.accounting ? decodeAccountingRecord(record.payload) : undefined;

@@ -29,6 +29,7 @@ const NOTHING: EnforcementWrite = {
   goneAtMs: null,
   lastOutcome: null,
   lastError: null,
+  disproved: 0,
 };
 
 export interface RehearsalDeps {

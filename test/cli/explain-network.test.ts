@@ -102,6 +102,8 @@ t.test('every reason has its words', async (t) => {
     { kind: 'rejected', by: 'admin_blocked' },
     { kind: 'other-pool', from: 'guests', to: null, state: 'active' },
     { kind: 'other-pool', from: null, to: 'guests', state: 'redirect' },
+    { kind: 'prefixes', given: true, state: 'active' },
+    { kind: 'prefixes', given: false, state: 'redirect' },
   ];
   const words = reasons.map(describeBecause);
   t.equal(new Set(words).size, words.length);

@@ -203,7 +203,9 @@ t.test('a pool gives out what its networks hold, without network and broadcast a
     ['10.0.0.7', 0, 0],
     ['10.0.0.0/12', 1, 1_048_574],
   ];
-  for (const [network, first, last] of table) t.match(parsePoolNetwork(network), { first, last }, network);
+  const ipv4 = { kind: 'ipv4', prefixLength: 32 } as const;
+  for (const [network, first, last] of table)
+    t.match(parsePoolNetwork(network, ipv4), { addresses: { first, last } }, network);
 
   const house = await commandHouse(t);
   const made = await house.done([

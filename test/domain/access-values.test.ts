@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import t from 'tap';
-import { decodeGrant, encodeGrant } from '../../src/domain/grant.js';
+import { decodeGrant, encodeGrant, type GrantedAddress } from '../../src/domain/grant.js';
 import { formatIpv4Address, parseIpv4Address } from '../../src/domain/ipv4-address.js';
 import { parseMacAddress } from '../../src/domain/mac-address.js';
 import { policyHash } from '../../src/domain/policy-hash.js';
@@ -98,14 +98,37 @@ const grant = {
   offerId: 2 ** 48 - 1,
   subscriberId: 42,
   slot: 1,
-  address: 0xffff_fffe,
   routingDomain: 'd "1"',
-  poolId: 7,
+  granted: [{ address: 0xffff_fffe, poolId: 7 }] as readonly GrantedAddress[],
   expiresAtMs: 1_800_000_000_000,
 };
 
+const prefixes: readonly GrantedAddress[] = [
+  { address: '2001:db8:0:1::/64', poolId: 8 },
+  { address: '2001:db8:100::/56', poolId: 9 },
+];
+
 t.test('a grant is read back as it was written, and nothing else is', async (test) => {
   test.same(decodeGrant(encodeGrant(grant)), grant);
+  const whole6 = { ...grant, granted: [...grant.granted, ...prefixes] };
+  test.same(decodeGrant(encodeGrant(whole6)), whole6, 'an address and both prefixes in one');
+  test.same(decodeGrant(encodeGrant({ ...grant, granted: prefixes })), { ...grant, granted: prefixes });
+  test.same(
+    decodeGrant(
+      Buffer.from(
+        '{"offerId":5,"subscriberId":42,"slot":1,"address":"100.64.0.1","routingDomain":"default","poolId":7,"expiresAtMs":9}',
+      ),
+    ),
+    {
+      offerId: 5,
+      subscriberId: 42,
+      slot: 1,
+      routingDomain: 'default',
+      granted: [{ address: 0x6440_0001, poolId: 7 }],
+      expiresAtMs: 9,
+    },
+    'a record of the release before',
+  );
   for (const [name, payload] of [
     ['nothing', Buffer.alloc(0)],
     ['no JSON', Buffer.from('{')],
@@ -114,8 +137,12 @@ t.test('a grant is read back as it was written, and nothing else is', async (tes
     ['a text for a number', encodeGrant({ ...grant, slot: '1' as unknown as number })],
     ['a slot out of range', encodeGrant({ ...grant, slot: 32_768 })],
     ['a negative id', encodeGrant({ ...grant, subscriberId: -1 })],
-    ['a fraction', encodeGrant({ ...grant, poolId: 1.5 })],
-    ['no address', Buffer.from(JSON.stringify({ ...grant, address: '1.2.3' }))],
+    ['a fraction', encodeGrant({ ...grant, granted: [{ address: 1, poolId: 1.5 }] })],
+    ['no address', Buffer.from(JSON.stringify({ ...grant, address: '1.2.3', poolId: 7 }))],
+    ['nothing granted', encodeGrant({ ...grant, granted: [] })],
+    ['no prefix', encodeGrant({ ...grant, granted: [{ address: '2001:db8::/129', poolId: 8 }] })],
+    ['more than one of each kind', encodeGrant({ ...grant, granted: [...prefixes, ...prefixes] })],
+    ['prefixes that are no list', Buffer.from(JSON.stringify({ ...grant, prefixes: 'all' }))],
   ] as const)
     test.equal(decodeGrant(payload), undefined, name);
   const whole = encodeGrant(grant);

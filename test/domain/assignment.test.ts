@@ -184,3 +184,122 @@ t.test('routing domains have their own addresses', (t) => {
   );
   t.end();
 });
+
+const FRAMED = '2001:db8:0:1::/64';
+const DELEGATED = '2001:db8:100::/56';
+const both = { framedPrefix: FRAMED, delegatedPrefix: DELEGATED };
+
+const kinds = (list: readonly AssignmentRecord[]): unknown[] =>
+  list.map(({ kind, address, subscriberId, slot, end }) => [
+    kind,
+    address,
+    subscriberId,
+    slot,
+    end === null ? 'open' : end.cause,
+  ]);
+
+t.test('a session holds an address and both prefixes, and lets go of all three', (t) => {
+  const w = world();
+  w.apply({ ...start(0, A, on('alice')), ...both });
+  t.same(kinds(w.assignments), [
+    ['ipv4', A, 1, 0, 'open'],
+    ['framed-prefix', FRAMED, 1, 0, 'open'],
+    ['delegated-prefix', DELEGATED, 1, 0, 'open'],
+  ]);
+  w.apply(stop(90, on('alice')));
+  t.ok(w.assignments.every(({ end }) => end?.cause === 'stop' && end.endedAtMs === T0 + 90_000));
+  t.end();
+});
+
+t.test('a prefix that comes with a later update is held from then on; one that is not named again stays', (t) => {
+  const w = world();
+  w.apply(start(0, A, on('alice')));
+  w.apply({
+    ...fact('interim', { at: 60, sessionSeconds: 60, address: A, ...on('alice') }),
+    delegatedPrefix: DELEGATED,
+  });
+  w.apply(fact('interim', { at: 120, sessionSeconds: 120, address: A, ...on('alice') }));
+  t.match(rows(w.openAssignments), [
+    { address: A, from: 0 },
+    { address: DELEGATED, from: 60, holders: 1 },
+  ]);
+  w.apply({
+    ...fact('interim', { at: 180, sessionSeconds: 180, address: A, ...on('alice') }),
+    delegatedPrefix: '2001:db8:200::/56',
+  });
+  t.match(rows(w.assignments), [
+    { address: A, to: 'open' },
+    { address: DELEGATED, from: 60, to: 180 },
+    { address: '2001:db8:200::/56', from: 180, to: 'open' },
+  ]);
+  t.end();
+});
+
+t.test('the same packet again changes nothing', (t) => {
+  const w = world();
+  const opening = { ...start(0, A, on('alice')), ...both };
+  w.apply(opening);
+  t.same(w.apply(opening).assignments, []);
+  t.end();
+});
+
+t.test('a prefix that somebody else has: the address is held all the same, and the session says what is wrong', (t) => {
+  const w = world();
+  w.apply({ ...start(0, A, on('alice', 'bras1')), ...both });
+  w.apply({ ...start(10, B, on('bob', 'bras2')), framedPrefix: '2001:db8:0:2::/64', delegatedPrefix: DELEGATED });
+  t.match(
+    w.live.map(({ conflict }) => conflict),
+    [null, 'prefix-held'],
+  );
+  t.match(kinds(w.openAssignments).slice(3), [
+    ['ipv4', B, 2],
+    ['framed-prefix', '2001:db8:0:2::/64', 2],
+  ]);
+  w.apply(stop(200, on('alice', 'bras1')));
+  t.match(
+    w.live.map(({ conflict }) => conflict),
+    [null],
+    'it has it from the moment it is let go',
+  );
+  t.match(rows(w.openAssignments).at(-1), { address: DELEGATED, who: 2, from: 200 });
+  t.end();
+});
+
+t.test('prefixes follow the slot of the address; without one they have slots of their own', (t) => {
+  const w = world();
+  w.apply(start(0, A, on('alice', 'bras1')), { ...start(1, B, on('alice', 'bras2')), ...both });
+  t.match(kinds(w.assignments), [
+    ['ipv4', A, 1, 0],
+    ['ipv4', B, 1, 1],
+    ['framed-prefix', FRAMED, 1, 1],
+    ['delegated-prefix', DELEGATED, 1, 1],
+  ]);
+  const six = world();
+  six.apply(
+    { ...start(0, null, on('bob', 'bras1')), delegatedPrefix: DELEGATED },
+    { ...start(1, null, on('bob', 'bras2')), delegatedPrefix: '2001:db8:200::/56' },
+  );
+  t.match(kinds(six.assignments), [
+    ['delegated-prefix', DELEGATED, 2, 0],
+    ['delegated-prefix', '2001:db8:200::/56', 2, 1],
+  ]);
+  t.same(
+    six.live.map(({ slot }) => slot),
+    [0, 1],
+  );
+  t.end();
+});
+
+t.test('a session that was over when it was heard of leaves its prefixes in history', (t) => {
+  const w = world();
+  w.apply({ ...fact('stop', { at: 500, sessionSeconds: 100, address: A, ...on('alice') }), ...both });
+  t.match(
+    w.assignments.map(({ kind, past }) => [kind, past]),
+    [
+      ['ipv4', true],
+      ['framed-prefix', true],
+      ['delegated-prefix', true],
+    ],
+  );
+  t.end();
+});

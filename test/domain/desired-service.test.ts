@@ -158,6 +158,70 @@ t.test('a session', async (test) => {
   }
 });
 
+t.test(
+  'a session and its IPv6 prefixes: a garden for IPv4 is entered without them, and left for them',
+  async (test) => {
+    const active = { answer: 'accept', prefixes: true } as const;
+    const garden = { ...gardens, active, redirect: { answer: 'accept' as const } };
+    const covered = { ...gardens, active, redirect: { answer: 'accept' as const, prefixes: true } };
+    const plan = { ...home, delegatedPoolId: 9 };
+    const of = (state: string) => policyHash(state, home.rateDownBps, home.rateUpBps);
+    const has = { delegatedPrefix: '2001:db8:100::/56' };
+    const served = subject({}, { plan });
+    const poor = subject({ redirect: true }, { plan });
+    const rows: readonly [string, EnforcementSubject, ProfileAnswers, Partial<PlaceSession>, string][] = [
+      ['served with them', served, garden, { policyHash: of('active'), ...has }, 'served'],
+      ['has not asked for them yet', served, garden, { policyHash: of('active') }, 'served'],
+      ['no money any more', poor, garden, { policyHash: of('active'), ...has }, 'prefixes'],
+      ['no money any more, and may ask for them yet', poor, garden, { policyHash: of('active') }, 'prefixes'],
+      ['came back into the garden', poor, garden, { policyHash: of('redirect') }, 'limited'],
+      ['has paid', served, garden, { policyHash: of('redirect') }, 'prefixes'],
+      ['a garden that covers IPv6', poor, covered, { policyHash: of('active'), ...has }, 'limited'],
+      ['out of it', served, covered, { policyHash: of('redirect'), ...has }, 'served'],
+      ['without a Class: has one too much', poor, garden, has, 'prefixes'],
+      ['without a Class: nobody can tell what it lacks', served, garden, {}, 'served'],
+      [
+        'nothing of IPv6 in the plan',
+        subject({ redirect: true }),
+        garden,
+        { policyHash: of('active'), ...has },
+        'limited',
+      ],
+      [
+        'a static prefix',
+        subject({ redirect: true }, { staticPrefixes: { framed: '2001:db8:f::/64', delegated: undefined } }),
+        garden,
+        { policyHash: of('active') },
+        'prefixes',
+      ],
+    ];
+    for (const [why, who, answers, session, because] of rows) {
+      const desired = desire(who, place({ answers, session: { ...online, ...session } }));
+      test.equal(desired.because.kind, because, why);
+      test.equal(desired.state.present, because !== 'prefixes', why);
+    }
+  },
+);
+
+t.test(
+  'prefixes in the key of an entry: where something is found by them, and never because a session comes or goes',
+  async (test) => {
+    const session = { ...online, framedPrefix: '2001:db8:0:1::/64', delegatedPrefix: '2001:db8:100::/56' };
+    const keyOf = (who: EnforcementSubject, where: EnforcementPlace) => {
+      const { state } = desire(who, where);
+      return state.present ? [state.key.framedPrefix, state.key.delegatedPrefix] : undefined;
+    };
+    const dynamic = subject({ staticAddress: undefined });
+    const deaf = { rate: true, services: true, prefixes: false };
+    const own = subject({}, { staticPrefixes: { framed: undefined, delegated: '2001:db8:f00::/48' } });
+    test.same(keyOf(dynamic, entry({ session })), [session.framedPrefix, session.delegatedPrefix]);
+    test.same(keyOf(dynamic, entry({ session, words: deaf })), [null, null]);
+    test.same(keyOf(subject(), entry({ session })), [null, null]);
+    test.same(keyOf(own, entry({ session })), [null, '2001:db8:f00::/48']);
+    test.same(keyOf(own, entry()), [null, '2001:db8:f00::/48']);
+  },
+);
+
 t.test('a session and the pool of its address', async (test) => {
   const guests = { ...gardens, redirect: { answer: 'accept' as const, pool: 'guests' } };
   const nasGuests = { ...gardens, redirect: { answer: 'accept' as const, pool: 'pool-of-the-nas' } };

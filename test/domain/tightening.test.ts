@@ -32,6 +32,8 @@ const other = with_({ key: { ...alice.key, address: '100.64.0.2' } });
 const slower = with_({ rate: { downBps: 10e6, upBps: 10e6 } });
 const faster = with_({ rate: { downBps: null, upBps: 10e6 } });
 const toActive: Because = { kind: 'other-pool', from: 'guests', to: null, state: 'active' };
+const withoutPrefixes: Because = { kind: 'prefixes', given: false, state: 'redirect' };
+const withPrefixes: Because = { kind: 'prefixes', given: true, state: 'active' };
 const toGarden: Because = { kind: 'other-pool', from: null, to: 'guests', state: 'redirect' };
 
 const rows: readonly [string, KnownService, ReturnType<typeof wish>, Tendency][] = [
@@ -74,6 +76,8 @@ const rows: readonly [string, KnownService, ReturnType<typeof wish>, Tendency][]
   ['leaves the guest pool', proven(redirected), wish(absent, toActive), 'loosening'],
   ['enters it', proven(alice), wish(absent, toGarden), 'tightening'],
   ['from one garden to another', proven(redirected), wish(absent, toGarden), 'neither'],
+  ['enters it without his prefixes', proven(alice), wish(absent, withoutPrefixes), 'tightening'],
+  ['leaves it for his prefixes', proven(redirected), wish(absent, withPrefixes), 'loosening'],
   ['let out because it was asked', proven(alice), wish(with_({ authorised: false }), undefined, true), 'tightening'],
   ['let out because a session ended', proven(alice), wish(with_({ authorised: false })), 'neither'],
   ['let in', proven(with_({ authorised: false })), wish(alice), 'loosening'],

@@ -9,7 +9,7 @@ import { parsePacket, type Packet } from '../../src/radius/packet.js';
 import { SharedSecret } from '../../src/radius/shared-secret.js';
 import { sealPassword } from '../../src/radius/stored-password.js';
 import { policyHash } from '../../src/domain/policy-hash.js';
-import { formatIpv4Address } from '../../src/domain/ipv4-address.js';
+import { formatPoolAddress } from '../../src/domain/pool-address.js';
 import { Desk, SEAL_KEY, SECRET } from '../support/access-desk.js';
 import { accessRequest, statusServer, type AccessRequestOptions } from '../support/radius-client.js';
 import { until } from '../support/until.js';
@@ -221,9 +221,15 @@ t.test('a first address is on disk before the Accept leaves', async (test) => {
   const { reply } = await asked;
   const address = reply!.address(Attribute.framedIpAddress);
   test.match(desk.grants, [
-    { subscriberId: 1, slot: 0, poolId: 7, routingDomain: 'default', offerId: desk.cookie.read(reply!)!.offerId },
+    {
+      subscriberId: 1,
+      slot: 0,
+      granted: [{ poolId: 7 }],
+      routingDomain: 'default',
+      offerId: desk.cookie.read(reply!)!.offerId,
+    },
   ]);
-  test.equal(address, formatIpv4Address(desk.grants[0]!.address));
+  test.equal(address, formatPoolAddress(desk.grants[0]!.granted[0]!.address));
 
   const again = await desk.ask(request({ identifier: 2 }));
   test.equal(again.reply!.address(Attribute.framedIpAddress), address, 'asked again: the same offer again');
@@ -282,7 +288,7 @@ t.test('the zombie of the same device does not keep its owner out; another devic
     subscriberId: 1,
     mac: MAC,
     nasPortId: undefined,
-    address: desk.grants[0]!.address,
+    address: Number(desk.grants[0]!.granted[0]!.address),
     routingDomain: 'default',
     startedAtMs: desk.nowMs,
     offerId: desk.cookie.read(first)!.offerId,

@@ -85,3 +85,25 @@ t.test('an Interim-Update is known when nothing in it can be news', async (t) =>
   note(fact('interim', { at: 400, sessionSeconds: 300, address: '100.64.0.1' }));
   t.ok(known('s1', '100.64.0.1'));
 });
+t.test(
+  'prefixes that come with a later update are noted, and stay when another update is silent about them',
+  async (t) => {
+    const directory = new Directory();
+    directory.putSubscriber(alice);
+    const { note } = new LiveSessionNotes(directory, () => rules);
+    const at = (seconds: number) => ({ at: seconds, sessionSeconds: seconds, address: '100.64.0.1' });
+    const delegatedPrefix = '2001:db8:100::/56';
+    const holders = () => directory.sessions.prefixHolders('default', delegatedPrefix).map((one) => one.subscriberId);
+    note(fact('start', { at: 0, address: '100.64.0.1' }));
+    t.same(holders(), []);
+    note({ ...fact('interim', at(60)), delegatedPrefix });
+    t.same(holders(), [1]);
+    note({ ...fact('interim', at(120)), framedPrefix: '2001:db8:0:1::/64' });
+    note(fact('interim', at(180)));
+    t.same(holders(), [1]);
+    t.match(directory.sessions.ofSubscriber(1), [{ prefixes: [delegatedPrefix, '2001:db8:0:1::/64'] }]);
+    t.same(directory.sessions.prefixHolders('vrf', delegatedPrefix), [], 'in its routing domain alone');
+    note({ ...fact('stop', { at: 200, sessionSeconds: 200 }), delegatedPrefix });
+    t.same(holders(), []);
+  },
+);

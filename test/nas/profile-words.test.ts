@@ -26,14 +26,14 @@ t.test('MikroTik: a session has a rate and the garden has none', async (test) =>
 });
 
 t.test('Juniper has services', async (test) => {
-  test.same((await read('juniper-mx')).words, { rate: true, services: true });
+  test.same((await read('juniper-mx')).words, { rate: true, services: true, prefixes: false });
 });
 
 t.test('a profile without enforcement and rate', async (test) => {
   const words = await read('plain', 'description = "x"\nchannel = "vpn"\n[state.active]\nanswer = "accept"\n');
   test.equal(words.place, undefined);
   test.equal(words.answers.active.rated, false);
-  test.same(words.words, { rate: false, services: false });
+  test.same(words.words, { rate: false, services: false, prefixes: false });
 });
 
 t.test('entries that are found by address need one', async (test) => {

@@ -34,6 +34,11 @@ const attributes: readonly [
   ['Tunnel-Password', 0, 69, 'string', 'hidden'],
   ['Framed-Pool', 0, 88, 'string'],
   ['Chargeable-User-Identity', 0, 89, 'octets'],
+  ['Framed-Interface-Id', 0, 96, 'ifid'],
+  ['Framed-IPv6-Prefix', 0, 97, 'ipv6prefix'],
+  ['Framed-IPv6-Pool', 0, 100, 'string'],
+  ['Delegated-IPv6-Prefix', 0, 123, 'ipv6prefix'],
+  ['Framed-IPv6-Address', 0, 168, 'ipv6addr'],
   ['Cisco-AVPair', 9, 1, 'string'],
   ['Cisco-Account-Info', 9, 250, 'string'],
   ['Huawei-Input-Average-Rate', 2011, 2, 'integer'],
@@ -56,7 +61,7 @@ const attributes: readonly [
   ['Mikrotik-Address-List', 14988, 19, 'string'],
 ];
 
-/** RFC 2865 §5, RFC 2868, RFC 2869, RFC 4372; Cisco 9, Huawei 2011, Redback 2352, ERX 4874, Nokia 6527, WISPr 14122, MikroTik 14988. */
+/** RFC 2865 §5, RFC 2868, RFC 2869, RFC 3162, RFC 4372, RFC 4818, RFC 6911; Cisco 9, Huawei 2011, Redback 2352, ERX 4874, Nokia 6527, WISPr 14122, MikroTik 14988. */
 export function smallDictionary(): Dictionary {
   const dictionary = new Dictionary();
   for (const [name, number] of vendors) dictionary.defineVendor({ name, number, format: standardVendorFormat });

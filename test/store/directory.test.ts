@@ -115,7 +115,7 @@ t.test('loads what the tables say', async (test) => {
     sessionLimit: 2,
     sessionLimitAction: 'replace',
   });
-  test.same(directory.poolByName('main'), { id: poolId, name: 'main', routingDomain: 'vrf1' });
+  test.same(directory.poolByName('main'), { id: poolId, name: 'main', routingDomain: 'vrf1', kind: 'ipv4' });
   test.equal(directory.stickyAddress(id, 1, poolId), parseIpv4Address('100.64.0.2'));
   test.equal(directory.stickyAddress(id, 0, poolId), undefined);
   test.match(directory.sessions.ofSubscriber(id), [{ acctSessionId: 's1', slot: 1, nasName: 'bras1' }]);

@@ -11,7 +11,7 @@ const ADDRESS = '100.64.0.1';
 
 function grant(subscriberId: number, overrides: Partial<Grant> = {}): Grant {
   const address = parseIpv4Address(ADDRESS)!;
-  const base = { offerId: 5, subscriberId, slot: 0, address, routingDomain: 'default', poolId: 1 };
+  const base = { offerId: 5, subscriberId, slot: 0, routingDomain: 'default', granted: [{ address, poolId: 1 }] };
   return { ...base, expiresAtMs: Date.now() + 300_000, ...overrides };
 }
 

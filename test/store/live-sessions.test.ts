@@ -34,6 +34,7 @@ function offer(fields: Partial<Offer> = {}): Offer {
     requesterKey: 'x',
     address: 10,
     poolId: 7,
+    prefixes: [],
     routingDomain: 'default',
     source: 'grant',
     offeredAtMs: 0,

@@ -9,6 +9,7 @@ import { selectNas } from '../../src/config/source-table.js';
 import { loadPolicy, standardDictionary, type Policy } from '../../src/app/policy.js';
 import { RateClock } from '../../src/domain/effective-rate.js';
 import { decodeGrant, type Grant } from '../../src/domain/grant.js';
+import type { PoolAddress } from '../../src/domain/pool-address.js';
 import { Subscriber, type Account, type Plan, type SubscriberFields } from '../../src/domain/subscriber.js';
 import { AccessRequestHandler, type AccessDeps } from '../../src/handlers/access-request.js';
 import { ClassCookie } from '../../src/handlers/class-cookie.js';
@@ -58,7 +59,7 @@ export class Desk {
   /** What becomes of the next grants: on disk, held until `writeGrants`, failed, or refused at once. */
   spool: 'writes' | 'holds' | 'fails' | 'refuses' = 'writes';
   /** Free addresses in the database, by pool. */
-  readonly free: { poolId: number; address: number }[] = [];
+  readonly free: { poolId: number; address: PoolAddress }[] = [];
   private readonly heldGrants: ((ok: boolean) => void)[] = [];
 
   private constructor(
@@ -252,6 +253,11 @@ export class Desk {
   /** Answers the reserve's statements from `free`. */
   private databaseOfPools(): unknown {
     return {
+      // A transaction that cuts new prefixes: what there is, stands in `free`.
+      connect: async () => ({
+        query: async (text: string) => ({ command: text, rows: [], rowCount: 0 }),
+        release: () => undefined,
+      }),
       query: async (asked: string | { readonly text: string; readonly values?: unknown[] }, given: unknown[] = []) => {
         const text = typeof asked === 'string' ? asked : asked.text;
         const values = typeof asked === 'string' ? given : (asked.values ?? []);

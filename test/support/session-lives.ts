@@ -247,6 +247,9 @@ function packetsOf(
         calledStation: life.id,
         nasPortId: `port${life.subscriber}`,
         address: second && address !== null ? `10.${life.subscriber}.0.${(offer % 200) + 1}` : address,
+        framedPrefix: null,
+        delegatedPrefix: null,
+        interfaceId: null,
         class: box.echoesClass
           ? {
               subscriberId: life.subscriber,

@@ -38,8 +38,9 @@ const INVARIANTS: Readonly<Record<string, string>> = {
     WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM assignment_holder WHERE assignment_id = a.id)`,
   'a holder is not live, or elsewhere': `SELECT h.session_id FROM assignment_holder h JOIN assignment a ON a.id = h.assignment_id
     LEFT JOIN session s ON s.id = h.session_id
-    WHERE s.id IS NULL OR s.address <> a.address OR s.subscriber_id IS DISTINCT FROM a.subscriber_id OR s.slot <> a.slot`,
-  'a session holds two addresses': 'SELECT session_id FROM assignment_holder GROUP BY 1 HAVING count(*) > 1',
+    WHERE s.id IS NULL OR NOT coalesce(a.address IN (s.address, s.framed_prefix::inet, s.delegated_prefix::inet), false) OR s.subscriber_id IS DISTINCT FROM a.subscriber_id OR s.slot <> a.slot`,
+  'a session holds two addresses': `SELECT h.session_id FROM assignment_holder h
+    JOIN assignment a ON a.id = h.assignment_id GROUP BY h.session_id, a.kind HAVING count(*) > 1`,
   'a live session holds nothing and says nothing': `SELECT id FROM session s
     WHERE address IS NOT NULL AND conflict IS NULL AND NOT EXISTS (SELECT FROM assignment_holder WHERE session_id = s.id)`,
   'a live session waits for a free address': `SELECT id FROM session s WHERE conflict = 'address-held' AND NOT EXISTS (SELECT FROM assignment a

@@ -53,6 +53,20 @@ export async function addPool(
   return poolId;
 }
 
+/** A pool of IPv6 prefixes: nothing is cut yet. */
+export async function addPrefixPool(
+  pool: pg.Pool,
+  network: string,
+  row: { readonly kind: 'framed-prefix' | 'delegated-prefix'; readonly prefix_length: number } & Record<
+    string,
+    unknown
+  >,
+): Promise<number> {
+  const poolId = await insert(pool, 'pool', { name: unique('pool'), ...row });
+  await pool.query('INSERT INTO pool_network (pool_id, network) VALUES ($1, $2)', [poolId, network]);
+  return poolId;
+}
+
 export interface LiveSessionRow {
   readonly subscriberId: number;
   readonly acctSessionId: string;

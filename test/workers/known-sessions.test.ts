@@ -54,10 +54,10 @@ async function scene(t: Test) {
   };
   const stored = async (pool: Pool) =>
     (
-      await pool.query<{ live: boolean; input_octets: number; interim_count: number }>(
+      await pool.query<{ live: boolean; input_octets: number; interim_count: number; nas_port_id: string | null }>(
         `SELECT s.*, (SELECT sum(input_octets)::bigint FROM period) AS billed, (SELECT count(*) FROM assignment WHERE ended_at IS NULL) AS held
-         FROM (SELECT true AS live, acct_session_id, epoch, interim_count, input_octets, last_event_at, suspect FROM session
-           UNION ALL SELECT false, acct_session_id, epoch, interim_count, input_octets, last_event_at, suspect FROM session_history) AS s
+         FROM (SELECT true AS live, acct_session_id, epoch, interim_count, input_octets, last_event_at, suspect, nas_port_id FROM session
+           UNION ALL SELECT false, acct_session_id, epoch, interim_count, input_octets, last_event_at, suspect, nas_port_id FROM session_history) AS s
          ORDER BY acct_session_id, epoch`,
       )
     ).rows;
@@ -114,6 +114,16 @@ t.test('a restart of its box, in the same batch or told by another server: it is
   await apply(interim(900, 2000));
   await agreed();
   t.equal(one.applier.status.setAside, 0);
+});
+
+t.test('an update that tells more than counters is written over what was not read, too', async (t) => {
+  const { apply, reads, agreed, one } = await scene(t);
+  await apply(start(), interim(300, 1000));
+  const before = reads();
+  await apply({ ...interim(600, 2000), nasPortId: 'ge-1/0/7' });
+  t.match(await agreed(), [{ nas_port_id: 'ge-1/0/7', input_octets: 2000 }]);
+  t.equal(one.applier.status.conflicts, 0);
+  t.equal(reads(), before);
 });
 
 t.test('another session that wants the same address: the known one is locked, and is what it was', async (t) => {
