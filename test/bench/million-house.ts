@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isAlive } from '../../src/store/postgres-process.js';
 import { freeTcpPort, freeUdpPort } from '../support/free-port.js';
+import { INSTALLED_NODE_ARGUMENTS } from './sides.js';
 
 const MAIN = fileURLToPath(new URL('../../build/main.js', import.meta.url));
 /** A start beyond this has failed, ms. */
@@ -105,7 +106,7 @@ export class House {
   /** Starts the server and waits until it is ready. @returns how long that took, seconds */
   async serve(): Promise<number> {
     const beganMs = performance.now();
-    const server = this.spawn(['--trace-gc'], ['serve'], 'pipe');
+    const server = this.spawn([...INSTALLED_NODE_ARGUMENTS, '--trace-gc'], ['serve'], 'pipe');
     this.complaints = '';
     server.stderr!.on('data', (chunk: Buffer) => {
       this.complaints = (this.complaints + chunk.toString()).slice(-COMPLAINT_CHARACTERS);
