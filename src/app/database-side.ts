@@ -3,7 +3,7 @@
  * sweeper. Invariants: nothing is granted before everything acknowledged earlier has been applied; the instance's name is ours
  * alone for as long as we run.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
@@ -71,6 +71,8 @@ export interface DatabaseSideDeps {
   readonly onFatal: (error: Error) => void;
 }
 
+/** A slice of the directory waits so long at most for requests that have come to be read, ms: a reload goes on whatever arrives. */
+const MAX_GIVING_WAY_MS = 50;
 /** Batches come one after the other; the other connection is for start-up and for whatever follows a broken one. */
 const APPLIER_CONNECTIONS = 2;
 
@@ -169,7 +171,10 @@ export class DatabaseSide {
       appendedSequence: () => spool.appendedSequence,
       appliedSequence: () => this.applier.status.appliedSequence,
     });
-    const loader = new DirectoryLoader(pool, directory);
+    const loader = new DirectoryLoader(pool, directory, async () => {
+      // A turn at least.
+      await (deps.onceReceived(MAX_GIVING_WAY_MS) ?? nextTurn());
+    });
     this.feed = new ChangeFeed({
       databaseUrl: url,
       instance,

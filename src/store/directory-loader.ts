@@ -51,9 +51,11 @@ export interface LoadProgress {
 
 /** Brings a directory up to date. One call at a time. */
 export class DirectoryLoader {
+  /** @param giveWay what comes between two slices: it lets requests be answered */
   constructor(
     private readonly pool: Pool,
     private readonly directory: Directory,
+    private readonly giveWay: () => Promise<unknown> = nextTurn,
   ) {}
 
   /**
@@ -88,9 +90,24 @@ export class DirectoryLoader {
     if (changes.plans.length > 0) directory.replacePlans(await readPlans(pool));
     for (const ids of slices(changes.accounts))
       for (const account of await readAccounts(pool, ids)) directory.putAccount(account);
-    for (const ids of slices(changes.subscribers)) await this.applySubscribers(ids);
-    for (const ids of slices(changes.addresses)) await this.applySticky(ids);
-    for (const some of slices(changes.sessions)) await this.applySessions(some);
+    await this.inSlices(changes.subscribers, (ids) => this.applySubscribers(ids));
+    await this.inSlices(changes.addresses, (ids) => this.applySticky(ids));
+    await this.inSlices(changes.sessions, (some) => this.applySessions(some));
+  }
+
+  private async inSlices<T>(list: readonly T[], apply: (slice: readonly T[]) => Promise<void>): Promise<void> {
+    for (const slice of slices(list)) {
+      await apply(slice);
+      await this.giveWay();
+    }
+  }
+
+  /** Pages that are read whole, each after whoever waits has been heard. */
+  private async *pages<Row>(rows: AsyncIterable<readonly Row[]>): AsyncGenerator<readonly Row[]> {
+    for await (const page of rows) {
+      yield page;
+      await this.giveWay();
+    }
   }
 
   private async applySubscribers(ids: readonly number[]): Promise<void> {
@@ -151,13 +168,13 @@ export class DirectoryLoader {
   ): Promise<void> {
     const { directory } = this;
     const accountIds = new SeenIds();
-    for await (const accounts of allAccounts(client))
+    for await (const accounts of this.pages(allAccounts(client)))
       for (const account of accounts) {
         directory.putAccount(account);
         accountIds.add(account.id);
       }
     const subscriberIds = new SeenIds();
-    for await (const subscribers of allSubscribers(client)) {
+    for await (const subscribers of this.pages(allSubscribers(client))) {
       for (const subscriber of subscribers) {
         directory.putSubscriber(subscriber);
         subscriberIds.add(subscriber.id);
@@ -171,7 +188,7 @@ export class DirectoryLoader {
   private async loadTurbos(client: PoolClient): Promise<void> {
     const { directory } = this;
     const seen = new SeenIds();
-    for await (const rows of allTurbos(client))
+    for await (const rows of this.pages(allTurbos(client)))
       for (const { subscriberId, turbo } of rows) {
         directory.setTurbo(subscriberId, turbo);
         seen.add(subscriberId);
@@ -182,7 +199,7 @@ export class DirectoryLoader {
   private async loadStaticPrefixes(client: PoolClient): Promise<void> {
     const { directory } = this;
     const seen = new SeenIds();
-    for await (const rows of allStaticPrefixes(client))
+    for await (const rows of this.pages(allStaticPrefixes(client)))
       for (const { subscriberId, prefixes } of rows) {
         directory.setStaticPrefixes(subscriberId, prefixes);
         seen.add(subscriberId);
@@ -201,7 +218,7 @@ export class DirectoryLoader {
       directory.setSticky(group[0]!.subscriberId, group);
       seen.add(group[0]!.subscriberId);
     };
-    for await (const page of allSticky(client)) {
+    for await (const page of this.pages(allSticky(client))) {
       const groups = [...bySubscriber([...rest, ...page])];
       rest = groups.pop() ?? [];
       groups.forEach(take);
@@ -214,7 +231,7 @@ export class DirectoryLoader {
   private async loadSessions(client: PoolClient): Promise<void> {
     const { sessions } = this.directory;
     const seen = new SeenIds();
-    for await (const rows of allSessions(client))
+    for await (const rows of this.pages(allSessions(client)))
       for (const row of rows) {
         seen.add(row.sessionId);
         sessions.applyRow(row);
@@ -224,7 +241,7 @@ export class DirectoryLoader {
         if (session.sessionId !== undefined && !seen.has(session.sessionId)) sessions.forget(session);
       const own = slice.filter((session) => session.sessionId === undefined);
       if (own.length > 0) for (const row of await readEndedLines(client, own)) sessions.applyEnd(row);
-      await nextTurn();
+      await this.giveWay();
     }
   }
 
@@ -235,7 +252,7 @@ export class DirectoryLoader {
   ): Promise<void> {
     for (const ids of held) {
       for (const id of ids) if (!seen.has(id)) remove(id);
-      await nextTurn();
+      await this.giveWay();
     }
   }
 }

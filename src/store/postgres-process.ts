@@ -5,6 +5,7 @@
  * is never in an argument list or an environment; a server is detached from us, so that our death is not its death.
  */
 import { spawn } from 'node:child_process';
+import { setPriority } from 'node:os';
 import { randomBytes } from 'node:crypto';
 import {
   chown,
@@ -175,6 +176,7 @@ export async function spawnPostmaster(given: {
         'install util-linux (setpriv), or start as an ordinary user, or set database.url',
       );
     }
+    lowerPriority(child.pid);
     return { pid: child.pid, exited };
   } finally {
     await log.close();
@@ -392,5 +394,16 @@ export async function logTail(path: string): Promise<string> {
     return buffer.toString('utf8').trim();
   } finally {
     await file.close();
+  }
+}
+
+/** Where processors are short, answers come before what is stored of them: the spool holds it. Backends inherit it. */
+const DATABASE_NICENESS = 5;
+
+function lowerPriority(pid: number): void {
+  try {
+    setPriority(pid, DATABASE_NICENESS);
+  } catch {
+    // A system that allows it to nobody, or a process that has ended: it says so itself.
   }
 }
