@@ -34,6 +34,8 @@ const BACKLOG_FACTOR = 3;
  * second are applied whatever arrives.
  */
 const MAX_GIVING_WAY_MS = 50;
+/** The same between two steps of a batch, ms: its rows are locked meanwhile. */
+const MAX_GIVING_WAY_INSIDE_MS = 20;
 /** First pause after the database was not to be reached, ms. */
 const FIRST_PAUSE_MS = 100;
 /** Conflicts with others before the batch is taken apart: each means that somebody else made progress. */
@@ -299,6 +301,7 @@ export class Applier {
       return NOTHING_FOLDED;
     }
     const { lines, believed, ...world } = await loadWorld(client, facts, resolve, this.#known);
+    await this.#deps.onceReceived(MAX_GIVING_WAY_INSIDE_MS);
     const outcome = foldBatch(world, facts, resolve);
     const settled = await saveOutcome(client, outcome, instance, believed, alongside);
     return { sessions: world.sessions, lines, believed, touched: outcome.touched, settled };
