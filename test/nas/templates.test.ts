@@ -162,6 +162,10 @@ t.test('every variable has a meaning, a sample of its kind, and a value in some 
     rate: sampleContext({ rate: true, burst: true }).rate,
     nasPool: 'main',
     service: 'iptv',
+    framedPrefix: '2001:db8:0:1::/64',
+    framedPrefixPool: 'link6',
+    delegatedPrefix: '2001:db8:100::/56',
+    delegatedPrefixPool: 'home6',
   };
   for (const [name, variable] of attributeVariables) {
     t.not(variable.meaning, '', name);
