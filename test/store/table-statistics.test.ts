@@ -13,6 +13,15 @@ async function addKeys(database: FreshDatabase, from: number, count: number): Pr
   );
 }
 
+/** Autovacuum may come by at any moment, and would be first. @param pattern of the names of tables */
+async function withoutAutovacuum(database: FreshDatabase, pattern: string): Promise<void> {
+  const { rows } = await database.pool.query<{ name: string }>(
+    `SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relname ~ ('^' || $1::text || '$')`,
+    [pattern],
+  );
+  for (const { name } of rows) await database.pool.query(`ALTER TABLE ${name} SET (autovacuum_enabled = false)`);
+}
+
 /** What PostgreSQL counts, it tells a moment later. */
 async function counted(database: FreshDatabase, rows: number): Promise<void> {
   await waitFor(`${String(rows)} rows counted`, 30_000, async () => {
@@ -25,8 +34,7 @@ async function counted(database: FreshDatabase, rows: number): Promise<void> {
 
 t.test('a table that more than doubled is analysed, once', async (test) => {
   const database = await freshDatabase(test);
-  // Autovacuum may come by at any moment, and would be first.
-  await database.pool.query('ALTER TABLE session_key SET (autovacuum_enabled = false)');
+  await withoutAutovacuum(database, 'session_key');
   await addKeys(database, 0, 400);
   await counted(database, 400);
   test.same(await analyzeGrown(database.pool), [], 'a small one is read whole in no time');
@@ -44,6 +52,7 @@ t.test('a table that more than doubled is analysed, once', async (test) => {
 
 t.test('partitions are tables like others', async (test) => {
   const database = await freshDatabase(test);
+  await withoutAutovacuum(database, 'session_history_[0-9]{6}');
   await database.pool.query(
     `INSERT INTO session_history (id, login, nas_name, nas_box, routing_domain, acct_session_id, epoch, started_at, started_exactly,
        last_event_at, last_received_at, ended_at, end_cause)
