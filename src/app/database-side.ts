@@ -172,7 +172,8 @@ export class DatabaseSide {
       appliedSequence: () => this.applier.status.appliedSequence,
     });
     const loader = new DirectoryLoader(pool, directory, async () => {
-      // A turn at least.
+      // However long it gives way, it turns: the watchdog is for what does not.
+      this.#feedTurnedAtMs = performance.now();
       await (deps.onceReceived(MAX_GIVING_WAY_MS) ?? nextTurn());
     });
     this.feed = new ChangeFeed({

@@ -115,7 +115,7 @@ export class StaleSessionError extends Error {
   override readonly name = 'StaleSessionError';
 }
 
-/** A world of which some sessions were not read: nothing of them may be written but counters, and only over the version that is given. */
+/** A world of which some sessions were not read: they may be written over the version that is given only, and must not end. */
 export interface LoadedWorld extends BatchWorld {
   readonly lines: ReadonlySet<string>;
   readonly believed: ReadonlyMap<SessionRecord, RowVersion>;

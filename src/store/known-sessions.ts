@@ -60,6 +60,8 @@ export class KnownSessions {
   keep({ sessions, lines, believed, touched, version }: Committed): void {
     if (this.#restBatches > 0) this.#restBatches -= 1;
     else if (believed.size > 0) this.#nextRestBatches = FIRST_REST_BATCHES;
+    // Also what was not taken, while nothing was believed: its rows may be others now.
+    for (const line of lines) this.#byLine.delete(line);
     const written = new Set<SessionRecord>();
     const live = new Map<string, SessionRecord | null>();
     const note = (session: SessionRecord): void => {
@@ -78,9 +80,7 @@ export class KnownSessions {
     for (const [line, session] of live) {
       if (session === null || !lines.has(line)) continue;
       const stored = written.has(session) ? version : believed.get(session);
-      if (stored === undefined) continue;
-      this.#byLine.delete(line);
-      this.#byLine.set(line, { session, version: stored });
+      if (stored !== undefined) this.#byLine.set(line, { session, version: stored });
     }
     for (const line of this.#byLine.keys()) {
       if (this.#byLine.size <= this.#maxSessions) break;

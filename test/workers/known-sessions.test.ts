@@ -181,6 +181,21 @@ t.test('two live sessions of one line are not known: which of them a packet mean
   t.end();
 });
 
+t.test('a session that ended while nothing was believed is forgotten with the rest', (t) => {
+  const known = new KnownSessions();
+  const session = record(1);
+  const lines = new Set([lineKey(session)]);
+  const committed = { lines, believed: new Map(), version: 7 };
+  known.distrust();
+  known.keep({ ...committed, sessions: [session], touched: [{ session, storedAs: 'live', countersOnly: true }] });
+  t.equal(known.size, 1);
+  const end = { endedAtMs: 1, cause: 'stop', terminateCause: 1, synthetic: false, amended: false } as const;
+  const over = { ...session, end };
+  known.keep({ ...committed, sessions: [], touched: [{ session: over, storedAs: 'live', countersOnly: false }] });
+  t.equal(known.size, 0);
+  t.end();
+});
+
 t.test('whoever was wrong rests twice as long each time, and no less than was said', (t) => {
   const known = new KnownSessions();
   const session = record(1);
