@@ -57,8 +57,8 @@ const database = z
     ),
     pool_size: wholeNumber(
       { min: 4, max: 90, default: 10 },
-      'Connections at most. Two are held for locks all the time, the applier and the periodic work need one each; 100 is ' +
-        'what PostgreSQL allows in all by default.',
+      'Connections at most, beside two of the applier. Two are held for locks all the time, the periodic work needs one; 100 ' +
+        'is what PostgreSQL allows in all by default.',
     ),
     statement_timeout_ms: wholeNumber(
       { min: 1_000, max: 600_000, default: 30_000 },
