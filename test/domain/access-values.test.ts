@@ -1,7 +1,8 @@
-// The small values that access is made of: MAC and IPv4 addresses, rates, grants, policy hashes.
+// The small values that access is made of: MAC and IPv4 addresses, rates, grants, policy hashes, reasons.
 
 import fc from 'fast-check';
 import t from 'tap';
+import { describeReason, DISCARD_REASONS, REJECT_REASONS } from '../../src/domain/access-reason.js';
 import { decodeGrant, encodeGrant, type GrantedAddress } from '../../src/domain/grant.js';
 import { formatIpv4Address, parseIpv4Address } from '../../src/domain/ipv4-address.js';
 import { parseMacAddress } from '../../src/domain/mac-address.js';
@@ -158,4 +159,12 @@ t.test('a policy hash tells states and rates apart, and never changes', async (t
       for (const up of [undefined, 1, 10]) hashes.add(policyHash(state, down, up));
   test.equal(hashes.size, 36);
   for (const hash of hashes) test.ok(hash >= 0 && hash <= 0xffff_ffff);
+});
+
+t.test('every reason has a sentence', async (test) => {
+  for (const reason of [...REJECT_REASONS, ...DISCARD_REASONS]) test.ok(describeReason(reason).length > 10, reason);
+  test.equal(
+    new Set([...REJECT_REASONS, ...DISCARD_REASONS].map(describeReason)).size,
+    REJECT_REASONS.length + DISCARD_REASONS.length,
+  );
 });
