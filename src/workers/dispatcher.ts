@@ -81,6 +81,7 @@ export class Dispatcher {
   readonly #loops: readonly Loop[];
   #databaseAheadMs = 0;
   #isRehearsed = false;
+  #isInRound = false;
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps;
@@ -133,9 +134,9 @@ export class Dispatcher {
     return this.#inFlight.size;
   }
 
-  /** Whether everything that was named is done, and no scan is under way. */
+  /** Whether everything that was named is done, and no scan or round is under way. */
   get isIdle(): boolean {
-    return this.#queue.isEmpty && this.backlog === 0 && this.#results.backlog === 0;
+    return !this.#isInRound && this.#queue.isEmpty && this.backlog === 0 && this.#results.backlog === 0;
   }
 
   /** Takes another configuration: NASes that changed are commanded in the new way from the next command on. */
@@ -215,6 +216,15 @@ export class Dispatcher {
   /** One round. @returns whether there is more to do at once */
   async round(): Promise<boolean> {
     if (this.lanes.size === 0) return false;
+    this.#isInRound = true;
+    try {
+      return await this.#round();
+    } finally {
+      this.#isInRound = false;
+    }
+  }
+
+  async #round(): Promise<boolean> {
     if (this.#queue.takeOverflow()) this.noteEverything();
     for (const lane of this.lanes.values())
       if (lane.waiting === 0 && lane.takeOverflow()) this.#queue.noteScan({ of: 'nas', nasName: lane.nas.name }, false);

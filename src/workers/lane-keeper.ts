@@ -71,10 +71,12 @@ export class LaneKeeper {
   /** Takes NASes that nobody owns, and lets go of those that are not configured any more. */
   async take(): Promise<void> {
     const taken = await this.owner.take([...this.#nases.keys()]);
-    for (const { nasName, abandoned } of taken) {
+    const abandoned = new Set(taken.flatMap((one) => (one.abandoned ? [one.nasName] : [])));
+    // Not only those that were just taken: one that left the configuration and came back in between is still held.
+    for (const nasName of this.owner.owned) {
       const nas = this.#nases.get(nasName);
-      if (nas === undefined) continue;
-      const graceMs = abandoned ? (this.#deps.abandonedGraceMs ?? ABANDONED_GRACE_MS) : 0;
+      if (nas === undefined || this.#lanes.has(nasName)) continue;
+      const graceMs = abandoned.has(nasName) ? (this.#deps.abandonedGraceMs ?? ABANDONED_GRACE_MS) : 0;
       this.#deps.log.info({ nas: nasName, graceMs }, 'this server commands the NAS from now on');
       this.#open(nas, graceMs);
     }
