@@ -95,7 +95,7 @@ export interface EnforcementEnd {
 }
 
 /** Forgets enforcements that are done with. @returns ids of those that were still as they had been read */
-export async function endEnforcements(client: pg.ClientBase, ends: readonly EnforcementEnd[]): Promise<Set<number>> {
+async function endEnforcements(client: pg.ClientBase, ends: readonly EnforcementEnd[]): Promise<Set<number>> {
   if (ends.length === 0) return new Set();
   const { rows } = await client.query<{ id: number }>({
     name: 'end-enforcements-by-id',
@@ -105,4 +105,25 @@ export async function endEnforcements(client: pg.ClientBase, ends: readonly Enfo
     values: [ends.map((one) => one.id), ends.map((one) => one.generation)],
   });
   return new Set(rows.map((row) => row.id));
+}
+
+/**
+ * Both, in one transaction. Two statements that each lock in the order of ids do not together: whoever locks all of a NAS would meet them crosswise.
+ *
+ * @returns ids that were written, and ids that were ended
+ */
+export async function writeAndEndEnforcements(
+  client: pg.ClientBase,
+  writes: readonly EnforcementWrite[],
+  ends: readonly EnforcementEnd[],
+  isResult: boolean,
+): Promise<{ readonly written: Set<number>; readonly ended: Set<number> }> {
+  if (writes.length > 0 && ends.length > 0)
+    await client.query({
+      name: 'lock-enforcements-by-id',
+      text: 'SELECT FROM enforcement WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE',
+      values: [[...writes, ...ends].map(({ id }) => id)],
+    });
+  const written = await writeEnforcements(client, writes, isResult);
+  return { written, ended: await endEnforcements(client, ends) };
 }

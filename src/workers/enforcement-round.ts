@@ -7,7 +7,7 @@ import type { FuseReason, FuseThresholds } from '../domain/fuse.js';
 import type { Tendency } from '../domain/tightening.js';
 import type { Enforcement } from '../store/enforcement-rows.js';
 import { type CommandRecord, insertCommands } from '../store/command-history.js';
-import { endEnforcements, type EnforcementWrite, writeEnforcements } from '../store/enforcement-writes.js';
+import { type EnforcementWrite, writeAndEndEnforcements } from '../store/enforcement-writes.js';
 import { passFuse } from '../store/fuse-rows.js';
 import type { NasOwner } from '../store/nas-owner.js';
 import { type Look, type LookContext, lookAt, unchanged } from './enforcement-look.js';
@@ -99,8 +99,7 @@ async function commit(
         : await passFuse(client, deps.fuse, deps.totalSubscribers, asking);
     const sorted = sort(sends, answer.passed);
     const all = [...writes, ...sorted.writes, ...disproofs.map(({ write }) => write)];
-    const written = await writeEnforcements(client, all, false);
-    const endedIds = await endEnforcements(client, ends);
+    const { written, ended: endedIds } = await writeAndEndEnforcements(client, all, ends, false);
     const disproved = disproofs.flatMap(({ row }) => (written.has(row.id) ? [row] : []));
     await insertCommands(client, deps.instance, disproved.map(disproofRecord));
     const missed = all.filter(({ id }) => !written.has(id)).map(({ id }) => id);

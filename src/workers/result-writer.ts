@@ -6,7 +6,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import { type CommandRecord, insertCommands } from '../store/command-history.js';
 import { isAboutRows, withTransaction } from '../store/database.js';
-import { endEnforcements, type EnforcementWrite, writeEnforcements } from '../store/enforcement-writes.js';
+import { type EnforcementWrite, writeAndEndEnforcements } from '../store/enforcement-writes.js';
 import { Loop } from './loop.js';
 import type { BegunRun, RunOutcome, RunResults } from './run-outcome.js';
 
@@ -99,8 +99,7 @@ export class ResultWriter {
     const ends = slice
       .filter(({ outcome }) => outcome.write === undefined)
       .map(({ begun }) => ({ id: begun.row.id, generation: begun.generation }));
-    const written = await writeEnforcements(client, writes, true);
-    const ended = await endEnforcements(client, ends);
+    const { written, ended } = await writeAndEndEnforcements(client, writes, ends, true);
     await insertCommands(client, this.#deps.instance, slice.flatMap(recordsOf));
     return new Set([...written, ...ended]);
   }
