@@ -75,6 +75,8 @@ export class Dispatcher {
   readonly #results: ResultWriter;
   readonly #queue = new EnforcementQueue();
   readonly #inFlight = new Map<number, InFlight>();
+  /** Enforcements whose results were written since the round in hand began to read. */
+  readonly #endedInRound = new Set<number>();
   /** When what waits in a lane was named (monotonic, ms). */
   readonly #namedAtMs = new Map<number, number>();
   readonly #rounds: Loop;
@@ -258,6 +260,7 @@ export class Dispatcher {
     const owned = [...this.lanes.keys()];
     const found = new Map<number, Enforcement>();
     const askedAtMs = Date.now();
+    this.#endedInRound.clear();
     const read = async (by: 'id' | 'subscriber', which: readonly number[]): Promise<void> => {
       if (which.length === 0) return;
       const { rows, databaseTimeMs } = await this.#reader.read({ by, ids: which }, owned);
@@ -277,8 +280,10 @@ export class Dispatcher {
     const rows: Enforcement[] = [];
     for (const row of found.values()) {
       const underWay = this.#inFlight.get(row.id);
-      if (underWay === undefined) rows.push(row);
-      else underWay.again = true;
+      if (underWay !== undefined) underWay.again = true;
+      // What was read may be from before its result: by that it would be sent once more.
+      else if (this.#endedInRound.has(row.id)) this.#queue.noteIds([row.id], forced.get(row.id) === true);
+      else rows.push(row);
       const namedAtMs = subscribers.get(row.run.subscriberId);
       if (namedAtMs !== undefined && !this.#namedAtMs.has(row.id)) this.#namedAtMs.set(row.id, namedAtMs);
     }
@@ -376,6 +381,7 @@ export class Dispatcher {
     const { row } = begun;
     const again = this.#inFlight.get(row.id)?.again === true;
     this.#inFlight.delete(row.id);
+    if (this.#isInRound) this.#endedInRound.add(row.id);
     if (again || isStale || outcome.lookAgain) this.#queue.noteIds([row.id], false);
     if (outcome.write === undefined && !isStale) this.#deps.onLeft([row.run.subscriberId]);
     if (outcome.isGone && row.session !== null)

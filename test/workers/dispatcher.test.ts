@@ -5,7 +5,7 @@ import type { Pool } from 'pg';
 import t from 'tap';
 import { policyHash } from '../../src/domain/policy-hash.js';
 import { freshDatabase } from '../support/database.js';
-import { commandedNas, openSession, startServer } from '../support/enforced-network.js';
+import { commandedNas, markAccepted, openSession, population, startServer } from '../support/enforced-network.js';
 import { acceptedEntry, FakeNas, type Fault } from '../support/fake-nas.js';
 import { applyFacts, fact, restart } from '../support/facts.js';
 import { addAccount, addPlan, addSubscriber } from '../support/subscriber-rows.js';
@@ -261,7 +261,30 @@ t.test('a NAS that leaves the configuration and is back before anybody let go of
   server.dispatcher.configure([commandedNas('nas1', nas)]);
   await pool.query('UPDATE subscriber SET redirect = true');
   await until(() => nas.entries.get(String(id))?.redirect === true);
-  t.ok(nas.wire.every(({ atMs }) => atMs > beforeAtMs), 'by the lane that was opened anew');
+  t.ok(
+    nas.wire.every(({ atMs }) => atMs > beforeAtMs),
+    'by the lane that was opened anew',
+  );
+});
+
+t.test('what is named again and again while it is under way is sent once', async (t) => {
+  const database = await freshDatabase(t);
+  const { pool } = database;
+  const planId = await addPlan(pool);
+  const nas = new FakeNas({ kind: 'session' });
+  const online = await population(pool, { count: 200, planId, sessionsOn: ['nas1'] });
+  for (const id of online.sessionIds) nas.entries.set(String(id), acceptedEntry(home));
+  await markAccepted(pool, home);
+  const server = await startServer(t, database, [commandedNas('nas1', nas)]);
+  await until(() => server.dispatcher.lanes.size === 1 && server.dispatcher.isIdle);
+  await pool.query('UPDATE subscriber SET redirect = true');
+  const changes = { accounts: [], plans: [], pools: [], addresses: [], sessions: [], fuseReleased: false };
+  await until(() => {
+    server.dispatcher.note({ ...changes, subscribers: online.subscriberIds, enforcements: [] });
+    return [...nas.entries.values()].every(({ redirect }) => redirect);
+  });
+  await until(() => server.dispatcher.isIdle);
+  t.equal(nas.wire.length, 200);
 });
 
 t.test('ten changes while a NAS is dead are one command when it is back', async (t) => {
