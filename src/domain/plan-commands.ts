@@ -63,6 +63,8 @@ export interface CommandPlan {
   readonly before: KnownService;
   /** What is to be committed as known before the first of them is sent. */
   readonly tried: KnownService;
+  /** Rates that may hold as well as that of the aim when all of them are applied: none was to be asked for. Absent: none. */
+  readonly otherRates?: readonly ServiceRate[] | undefined;
 }
 
 /**
@@ -114,7 +116,9 @@ export function afterRun(plan: CommandPlan, ends: readonly CommandEnd[]): KnownS
     known = afterCommand(kind, known, command, end);
     ({ evidence } = end);
   }
-  return evidence === undefined ? known : { applied: { state: aim, evidence }, attempted: [] };
+  if (evidence === undefined) return known;
+  const others = (plan.otherRates ?? []).flatMap((rate) => (aim.present ? [{ ...aim, rate }] : []));
+  return others.reduce<KnownService>(withAttempt, { applied: { state: aim, evidence }, attempted: [] });
 }
 
 interface Planned {

@@ -6,7 +6,7 @@
 import { knownFromClass } from '../domain/accepted-service.js';
 import { desiredService, type DesiredService } from '../domain/desired-service.js';
 import type { RateClock } from '../domain/effective-rate.js';
-import { disproved, isCertainlyAbsent, mayBePresent, sameRate, sameState } from '../domain/known-service.js';
+import { disproved, isCertainlyAbsent, mayBePresent, mayHold, sameRate, sameState } from '../domain/known-service.js';
 import { type CommandPlan, planRun } from '../domain/plan-commands.js';
 import {
   absent,
@@ -200,7 +200,7 @@ function lookAtService(
   const parked = stillParked(row, desired.state, context.isForced);
   const aim = parked?.what === 'rate' ? withRate(desired.state, rateInstead(known, parked.rate)) : desired.state;
   const whole = planRun(row.kind, known, aim, desired.planOptions);
-  const plan = parked?.what === 'rate' ? withoutRate(whole) : whole;
+  const plan = parked?.what === 'rate' ? withoutRate(whole, parked.rate) : whole;
   const resting = {
     ...unchanged(row),
     desired: desired.state,
@@ -284,8 +284,13 @@ function withRate(state: ServiceState, rate: ServiceRate): ServiceState {
   return state.present ? { ...state, rate } : state;
 }
 
-/** The plan without the rate that the NAS refused, so that everything behind it is done all the same. */
-function withoutRate(plan: CommandPlan): CommandPlan {
+/**
+ * The plan without the rate that the NAS refused, so that everything behind it is done all the same. Which rate it has then is as unknown as before: any
+ * that was tried, the refused one too, for a refusal may come after some steps, and none where the entry is new.
+ */
+function withoutRate(plan: CommandPlan, refused: ServiceRate): CommandPlan {
   const commands = plan.commands.filter(({ name }) => name !== 'user_rate_set' && name !== 'user_rate_set_cancel');
-  return { ...plan, commands, tried: commands.length === 0 ? plan.before : plan.tried };
+  if (commands.length === 0) return { ...plan, commands, tried: plan.before };
+  const had = mayHold(plan.before).flatMap((state) => (state.present ? [state.rate] : []));
+  return { ...plan, commands, otherRates: [...had, refused, { downBps: null, upBps: null }] };
 }

@@ -6,13 +6,13 @@ import { planRun } from '../../src/domain/plan-commands.js';
 import { absent, type KnownService, type ServiceState } from '../../src/domain/service-state.js';
 import type { CommandOutcome, CommandResult } from '../../src/nas/driver.js';
 import type { EnforcementWrite } from '../../src/store/enforcement-writes.js';
-import { desiredAt } from '../../src/workers/enforcement-look.js';
+import { desiredAt, lookAt } from '../../src/workers/enforcement-look.js';
 import { type BegunRun, outcomeOfRun, type RunResults } from '../../src/workers/run-outcome.js';
 import { RateClock } from '../../src/domain/effective-rate.js';
 import type { CommandedNas } from '../../src/workers/commanded-nas.js';
 import type { Enforcement } from '../../src/store/enforcement-rows.js';
 import { commanded, enforcedRow, liveSession, served } from '../support/enforced-row.js';
-import { NOW, subject } from '../support/enforced-subject.js';
+import { home, NOW, subject } from '../support/enforced-subject.js';
 
 const rates = new RateClock('UTC');
 
@@ -277,5 +277,34 @@ t.test('a session that is over by the word of its NAS alone is looked at again',
   t.match(byWord.write, { state: 'converged', dueAtMs: NOW + 60_000 });
   const bySight = outcomeOfRun(begun, results(begun, ack, seen), NOW, 0.5);
   t.match(bySight.write, { state: 'converged', dueAtMs: NOW + 60_000, known: { applied: { evidence: 'read-back' } } });
+  t.end();
+});
+
+t.test('after a refused rate the rest is done, and every rate that may be there still may be', (t) => {
+  const nas = commanded();
+  const context = { rates, isOwnPool: () => false, nowMs: NOW, isForced: false };
+  const at = (downBps: number): ServiceState => ({ ...served, rate: { downBps, upBps: 10e6 } });
+  const plan = (downBps: number) => ({ plan: { ...home, rateDownBps: downBps } });
+  // It has 50 Mbit/s, or 99 Mbit/s of an attempt whose answer was lost; 1 Mbit/s was refused.
+  const row = enforcedRow({
+    subject: subject({ redirect: true }, plan(1e6)),
+    known: { ...known(at(50e6)), attempted: [at(99e6), at(1e6)] },
+    state: 'parked',
+    parked: { what: 'rate', rate: { downBps: 1e6, upBps: 10e6 } },
+  });
+  const look = lookAt(row, nas, context);
+  if (look.step !== 'send') throw new Error(look.step);
+  const begun: BegunRun = { row, generation: 4, nas, plan: look.plan, intent: look.intent };
+  const names = look.plan.commands.map(({ name }) => name);
+  t.same(names, ['user_redirect'], 'the rate is not asked for again');
+  const { write } = outcomeOfRun(begun, results(begun, ack), NOW, 0);
+  t.match(write, { state: 'parked', known: { applied: { state: { redirect: true } } } });
+  const after = { ...row, ...write!, subject: row.subject };
+  t.equal(lookAt(after, nas, context).step, 'none', 'nothing more while it stays refused');
+  for (const wanted of [50e6, 99e6, 8e6]) {
+    const next = lookAt({ ...after, subject: subject({ redirect: true }, plan(wanted)) }, nas, context);
+    const told = next.step === 'send' ? next.plan.commands.map(({ name, data }) => [name, data.rate.downBps]) : [];
+    t.same(told, [['user_rate_set', wanted]], `${String(wanted)} is not taken for had`);
+  }
   t.end();
 });
