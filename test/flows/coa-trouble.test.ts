@@ -269,11 +269,11 @@ t.test('each trouble by itself, all at once', { timeout: 180_000 }, async (t) =>
         times: expected.times,
         cause: expected.errorCause ?? null,
       });
-      if (heard !== undefined)
-        t.same(
-          nases.get(name)!.heard.map(({ packet }) => packet.code),
-          heard,
-        );
+      if (heard !== undefined) {
+        const codes = nases.get(name)!.heard.map(({ packet }) => packet.code);
+        // What was refused may have been tried again by now.
+        t.same(expected.state === 'converged' ? codes : codes.slice(0, heard.length), heard);
+      }
       await isTold(t, name, expected.told);
     });
   }
