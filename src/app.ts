@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pino, { type Logger } from 'pino';
 import { DatabaseSide } from './app/database-side.js';
 import { firstSteps } from './app/first-steps.js';
-import { limitHeapGrowth } from './app/heap-growth.js';
+import { settleHeap } from './app/heap-growth.js';
 import { LiveSessionNotes } from './app/live-session-notes.js';
 import { measuresOf } from './app/measures.js';
 import {
@@ -65,7 +65,7 @@ export interface ServerOptions extends PolicyFolders {
 /** Starts everything. @throws ConfigError, ListenError, InheritedSocketError, SpoolLockedError, TwinInstanceError, SchemaError, EmbeddedPostgresError */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const log = options.log ?? pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  limitHeapGrowth();
+  settleHeap();
   const server = new Server(options, log);
   try {
     await server.start();

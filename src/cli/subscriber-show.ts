@@ -4,14 +4,13 @@
  * Enters: a login. Leaves: what is known about one subscriber, for people or as JSON.
  * Invariant: the password is never shown, only the form it is stored in.
  */
-import { ownBlockAllowedFromMs, ownBlockEndsAtMs } from '../domain/own-block.js';
 import { policyState } from '../domain/subscriber.js';
 import type { PolicyState } from '../domain/subscriber.js';
 import { addressesOf } from '../store/address-queries.js';
 import type { AssignmentRow, PoolAddressRow } from '../store/address-queries.js';
 import { listLiveSessions } from '../store/session-queries.js';
 import type { SessionRow } from '../store/session-queries.js';
-import { findSubscriberById, listPeriods } from '../store/subscriber-queries.js';
+import { findSubscriberById, listPeriods, ownBlockNext } from '../store/subscriber-queries.js';
 import type { PeriodRow, SubscriberRow } from '../store/subscriber-queries.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
@@ -119,16 +118,10 @@ export function flagTexts(row: SubscriberRow): string[] {
 
 /** What the limits of voluntary blocks come to; null: nothing to tell. */
 function ownBlockText(row: SubscriberRow, zone: string): string | null {
-  const block = {
-    isOn: row.own_disabled,
-    sinceMs: row.own_disabled_since?.getTime() ?? null,
-    endedAtMs: row.own_disabled_ended_at?.getTime() ?? null,
-  };
-  const limits = { maxDays: row.own_block_max_days, pauseDays: row.own_block_pause_days };
-  const endsAtMs = ownBlockEndsAtMs(block, limits);
-  if (endsAtMs !== null) return `ends by itself at ${showTime(new Date(endsAtMs), zone)}`;
-  const fromMs = ownBlockAllowedFromMs(block, limits);
-  return fromMs === null ? null : `the next one from ${showTime(new Date(fromMs), zone)} on`;
+  const next = ownBlockNext(row);
+  if (next.kind === 'none') return null;
+  const at = showTime(next.at, zone);
+  return next.kind === 'ends' ? `ends by itself at ${at}` : `the next one from ${at} on`;
 }
 
 function networkFields(

@@ -11,7 +11,12 @@ import type { HeldAddress, ListedSession } from '../store/page-queries.js';
 import type { FoundPerson, PersonRow } from '../store/people-search.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
-import type { AccessAttemptRow, PeriodRow, SubscriberEventRow } from '../store/subscriber-queries.js';
+import {
+  ownBlockNext,
+  type AccessAttemptRow,
+  type PeriodRow,
+  type SubscriberEventRow,
+} from '../store/subscriber-queries.js';
 import { commandTable, lastRun, placeBlocks, runSentence } from './enforcement-parts.js';
 import {
   badge,
@@ -201,8 +206,16 @@ function personFacts(view: View, person: PersonRow): Markup {
     [text.pool, person.pool],
     [text.mac, person.mac],
     [text.boundTo, boundTo(person)],
+    [text.ownBlock, ownBlockText(view, person)],
     [text.created, timeOf(view, person.created_at)],
   ]);
+}
+
+function ownBlockText({ language, format }: View, person: PersonRow): string | null {
+  const next = ownBlockNext(person);
+  if (next.kind === 'none') return null;
+  const at = format.instant(next.at);
+  return next.kind === 'ends' ? language.text.ownBlockEnds(at) : language.text.ownBlockFrom(at);
 }
 
 function boundTo(person: PersonRow): string {

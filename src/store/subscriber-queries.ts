@@ -5,6 +5,7 @@
  * Invariant: a password never leaves the database here, only the form it is stored in.
  */
 import type { Pool, PoolClient } from 'pg';
+import { ownBlockAllowedFromMs, ownBlockEndsAtMs } from '../domain/own-block.js';
 
 /** A subscriber with the names of what it refers to. */
 export interface SubscriberRow {
@@ -51,6 +52,33 @@ export interface SubscriberRow {
   deleted_at: Date | null;
   released_at: Date | null;
   created_at: Date;
+}
+
+/** What the limits of voluntary blocks come to for a subscriber. */
+export type OwnBlockNext =
+  | { readonly kind: 'none' }
+  /** It ends by itself. */
+  | { readonly kind: 'ends'; readonly at: Date }
+  /** There may be another one from then on. */
+  | { readonly kind: 'allowed-from'; readonly at: Date };
+
+/** What the limits of voluntary blocks come to for a row. */
+export function ownBlockNext(
+  row: Pick<
+    SubscriberRow,
+    'own_disabled' | 'own_disabled_since' | 'own_disabled_ended_at' | 'own_block_max_days' | 'own_block_pause_days'
+  >,
+): OwnBlockNext {
+  const block = {
+    isOn: row.own_disabled,
+    sinceMs: row.own_disabled_since?.getTime() ?? null,
+    endedAtMs: row.own_disabled_ended_at?.getTime() ?? null,
+  };
+  const limits = { maxDays: row.own_block_max_days, pauseDays: row.own_block_pause_days };
+  const endsAtMs = ownBlockEndsAtMs(block, limits);
+  if (endsAtMs !== null) return { kind: 'ends', at: new Date(endsAtMs) };
+  const fromMs = ownBlockAllowedFromMs(block, limits);
+  return fromMs === null ? { kind: 'none' } : { kind: 'allowed-from', at: new Date(fromMs) };
 }
 
 const passwordForm = `
