@@ -83,6 +83,12 @@ const addressesThatAreNone: ReadonlySet<string> = new Set(['255.255.255.254', '2
 /** What a profile or a NAS entry sends by itself. */
 const sentByProfile: ReadonlySet<string> = new Set(['service-type', 'framed-protocol', 'acct-interim-interval']);
 
+/** Of one person, and with a column of its own: no profile can say it. */
+const prefixColumns: Readonly<Record<string, string>> = {
+  'framed-ipv6-prefix': 'static_framed_prefix',
+  'delegated-ipv6-prefix': 'static_delegated_prefix',
+};
+
 /** Maps one user. @param stanzas in the order in which FreeRADIUS reads them */
 export function mapUser(login: string, stanzas: readonly Stanza[], settings: MappingSettings): MappedUser {
   const resolved = resolveItems(stanzas, settings.fallThrough);
@@ -154,7 +160,9 @@ function noteReply(item: AppliedItem, rates: MappedRates, leave: Leave): void {
     case 'no-rate': {
       const key = attributeKey(item.attribute);
       if (key === 'framed-ip-netmask' && item.value === '255.255.255.255') return;
-      if (!sentByProfile.has(key)) leave(item, 'reply', 'no counterpart; a profile can send it to everybody');
+      const column = prefixColumns[key];
+      if (column !== undefined) leave(item, 'reply', `not carried over: set ${column} of the subscriber afterwards`);
+      else if (!sentByProfile.has(key)) leave(item, 'reply', 'no counterpart; a profile can send it to everybody');
     }
   }
 }

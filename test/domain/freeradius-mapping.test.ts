@@ -232,3 +232,14 @@ t.test(
     t.match(openAccountingFacts({ ...row, acctSessionId: '' }, nas, nowMs), { ok: false });
   },
 );
+
+t.test('IPv6 prefixes of a user are told with the column that they belong in', (t) => {
+  const { leftovers } = map(
+    own([], ['Framed-IPv6-Prefix = 2001:db8:0:1::/64', 'Delegated-IPv6-Prefix = 2001:db8:1::/56']),
+  );
+  t.match(leftovers, [
+    { attribute: 'Framed-IPv6-Prefix', place: 'reply', why: /set static_framed_prefix/u },
+    { attribute: 'Delegated-IPv6-Prefix', place: 'reply', why: /set static_delegated_prefix/u },
+  ]);
+  t.end();
+});
