@@ -88,7 +88,12 @@ export async function startLinuxRouter(t: Test): Promise<LinuxRouter> {
     await right.run('ip', 'address', 'add', rightAddress, 'dev', rightName);
     await right.run('ip', 'link', 'set', rightName, 'up');
   };
-  await link(undefined, `slc${process.pid}`, `${management.host}/30`, router, 'eth9', `${management.nas}/30`);
+  const outer = `slc${process.pid}`;
+  const unlink = () => run('ip', 'link', 'delete', outer).catch(() => undefined);
+  // The kernel takes a namespace down when it has time: until then its other end would keep the name and the route.
+  await unlink();
+  t.teardown(unlink);
+  await link(undefined, outer, `${management.host}/30`, router, 'eth9', `${management.nas}/30`);
   await link(home, 'eth0', `${subscriber}/16`, router, 'eth1', '100.64.0.1/16');
   await link(outside, 'eth0', `${world}/24`, router, 'eth0', '203.0.113.1/24');
   await outside.run('ip', 'address', 'add', `${portal}/24`, 'dev', 'eth0');
