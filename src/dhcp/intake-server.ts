@@ -41,15 +41,15 @@ export interface IntakeServerOptions {
 const bodyLimit = 1_048_576;
 /** Query and headers of one request, octets: five values, and what a proxy adds. */
 const maxHeaderOctets = 8_192;
-/** A whole request has to arrive within this, ms. */
+/** A whole request has to arrive within this, ms; and a connection on which nothing happens for so long is let go. */
 const requestTimeoutMs = 10_000;
-/** A connection on which nothing happens is let go, ms. */
+/** A connection waits for its next request, ms. */
 const keepAliveTimeoutMs = 5_000;
 /** Then a connection is closed, so that none stays for ever. */
 const maxRequestsOfConnection = 1_000;
 /** Connections of one address: a deliverer has one, hooks of a busy server some. */
 const maxConnectionsOfAddress = 64;
-/** What is not durable by then is answered with 503, ms: before the usual patience of a client ends. */
+/** What is not durable by then is answered with 503, ms: before the patience of a client, and that of the connection, ends. */
 const storeTimeoutMs = 8_000;
 
 /** The intake listener cannot have its address. */
@@ -114,7 +114,7 @@ export class IntakeServer {
       logger: false,
       bodyLimit,
       requestTimeout: requestTimeoutMs,
-      connectionTimeout: requestTimeoutMs + storeTimeoutMs,
+      connectionTimeout: requestTimeoutMs,
       keepAliveTimeout: keepAliveTimeoutMs,
       maxRequestsPerSocket: maxRequestsOfConnection,
       forceCloseConnections: 'idle',
