@@ -249,6 +249,26 @@ t.test('a NAS that leaves the configuration keeps its rows and is not commanded'
   t.match(await rowOf(pool), { state: 'converged', nas_name: 'nas1' });
 });
 
+t.test('a NAS that leaves the configuration is let go of only when nothing is under way to it', async (t) => {
+  const { database, pool, alice } = await scene(t, 'session');
+  let answers = (): void => undefined;
+  const answered = new Promise<void>((resolve) => (answers = resolve));
+  const nas = new FakeNas({ kind: 'session', pause: () => answered });
+  await openSession(pool, { nasName: 'nas1', subscriberId: alice });
+  const server = await startServer(t, database, [commandedNas('nas1', nas)]);
+  await until(() => nas.underWay.size === 1);
+  server.dispatcher.configure([]);
+  for (let turn = 0; turn < 3; turn++) await server.dispatcher.own();
+  const released = async () => (await pool.query('SELECT FROM nas_owner WHERE released_at IS NOT NULL')).rowCount === 1;
+  t.notOk(await released(), 'another server would speak to it while our command is on its way');
+  answers();
+  await until(async () => {
+    await server.dispatcher.own();
+    return await released();
+  });
+  t.same(nas.underWay.get(Number([...nas.underWay.keys()][0])), 0);
+});
+
 t.test('a NAS that leaves the configuration and is back before anybody let go of it is commanded again', async (t) => {
   const { database, pool, alice, nas } = await scene(t, 'session');
   const hash = policyHash('active', home.downBps, home.upBps);
