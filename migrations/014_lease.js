@@ -79,6 +79,14 @@ ALTER TABLE plan ADD COLUMN max_addresses smallint NOT NULL DEFAULT 1
 COMMENT ON COLUMN plan.max_addresses IS 'leases that a line has at once; with another one the oldest ends';
 `;
 
+// A NAS finds an entry by its address, so whoever gets the address of somebody else waits until that one is gone. It changes with the key only.
+const entries = `
+ALTER TABLE enforcement ADD COLUMN entry_address text
+  GENERATED ALWAYS AS (coalesce(applied #>> '{key,address}', attempted #>> '{-1,key,address}')) STORED;
+COMMENT ON COLUMN enforcement.entry_address IS 'the address that the NAS has, or may have, the entry at';
+CREATE INDEX enforcement_entry_index ON enforcement (nas_name, entry_address) WHERE kind = 'provisioned' AND entry_address IS NOT NULL;
+`;
+
 // Fires after "subscriber_deleted" and "subscriber_deleted_enforced", by name.
 const triggers = `
 CREATE FUNCTION sluice_subscriber_deleted_leased() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -105,7 +113,7 @@ SELECT sluice_grant_page();
 `;
 
 export async function up(knex) {
-  for (const part of [leases, triggers, rights]) await knex.raw(part);
+  for (const part of [leases, entries, triggers, rights]) await knex.raw(part);
 }
 
 export async function down() {

@@ -108,6 +108,29 @@ t.test('an entry is put, follows its key, and nothing is left of it after deleti
   t.equal((await pool.query('SELECT FROM period WHERE closed_at IS NULL')).rowCount, 0, 'and then its period closes');
 });
 
+t.test('whoever gets the address of somebody else waits until that one is gone from the NAS', async (t) => {
+  const { database, pool, nas, alice, planId } = await scene(t, 'provisioned');
+  await startServer(t, database, [commandedNas('nas1', nas)]);
+  await until(isState(pool, 'converged'));
+  const bob = await addSubscriber(pool, {
+    accountId: await addAccount(pool, { planId }),
+    login: 'bob',
+    nas_name: 'nas1',
+  });
+  const before = nas.wire.length;
+  const client = await pool.connect();
+  await client.query('BEGIN');
+  await client.query(`UPDATE subscriber SET static_address = NULL WHERE id = $1`, [alice]);
+  await client.query(`UPDATE subscriber SET static_address = '100.64.0.7' WHERE id = $1`, [bob]);
+  await client.query('COMMIT');
+  client.release();
+  await until(() => nas.entries.has(`${String(bob)} 100.64.0.7`));
+  const order = nas.wire.slice(before).map(({ enforcementId, command }) => [enforcementId, command.name] as const);
+  const [removed, added] = ['user_del', 'user_add'].map((name) => order.findIndex((one) => one[1] === name));
+  t.ok(removed! >= 0 && removed! < added!, JSON.stringify(order));
+  t.same([...nas.entries.keys()], [`${String(bob)} 100.64.0.7`]);
+});
+
 t.test('a portal that lets in and out is followed', async (t) => {
   const { database, pool, nas, alice } = await scene(t, 'provisioned');
   const { default: pg } = await import('pg');
