@@ -31,7 +31,7 @@ export const lineFunctionNames = Object.keys(lineFunctions) as LineFunction[];
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Text of octets: UTF-8 where they are that, otherwise one character for each octet, so that two different values never become one.
+ * Text of octets: UTF-8 where they are that, otherwise one character for each octet, so that names in older code pages stay different.
  *
  * @param octets one character for each octet, U+0000 to U+00FF
  */

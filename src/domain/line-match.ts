@@ -146,7 +146,7 @@ export class MatchableRule {
       if (!result.matched) {
         if (note === undefined || result.reach <= furthest) continue;
         furthest = result.reach;
-        note.reason = `${attribute} does not match: ${reachText(pattern, value, result.reach)}`;
+        note.reason = `${attribute} ${reachText(pattern, value, result.reach)}`;
         continue;
       }
       const found = new Map<string, string>();
@@ -234,9 +234,9 @@ function lengthProblem(pattern: LinePattern, raw: string, rest: number): string 
 }
 
 function reachText(pattern: LinePattern, value: string, reach: number): string {
-  if (reach === value.length) return 'it ends too early';
-  const octet = pattern.form === 'hex' ? reach >>> 1 : reach;
-  return octet === 0 ? 'not even its first octet' : `it fits as far as octet ${String(octet)}`;
+  if (reach === value.length) return 'fits, but ends too early';
+  const digits = pattern.form === 'hex' ? 2 : 1;
+  return `fits ${String(Math.floor(reach / digits))} of ${String(value.length / digits)} octets`;
 }
 
 /** Numbers that say "no VLAN" in a place where one is expected (IEEE 802.1Q §9.6; 4096 of access nodes, TR-101 formats of BRASes). */

@@ -6,6 +6,8 @@ import { hex, text, rule, name, mac, serial, vlan, vlans, remoteDevice } from '.
 import type { LinePreset } from './line-preset-parts.js';
 
 const ponPath = '(?<pon>\\d{1,3}(?:/\\d{1,3}){3})';
+/** A MAC address that does not begin as the octets of switches do, with type 0 and length 4. */
+const interfaceMac = '(?<port>(?:[1-9a-f].|0[1-9a-f]) .{10} | 00 (?:[1-9a-f].|0[0-35-9a-f]) .{8})';
 const ontAndVlan = `:(?<ont>\\d{1,4})(?:\\.\\d{1,4})?\\.${vlan}`;
 
 /** Presets of access nodes and relays. */
@@ -128,7 +130,7 @@ export const nodePresets: readonly LinePreset[] = [
     rules: [
       rule(
         'mikrotik-relay',
-        { circuit_id: hex('(?<port>.{12})'), remote_id: remoteDevice },
+        { circuit_id: hex(interfaceMac), remote_id: remoteDevice },
         { convert: { port: ['mac'] } },
       ),
     ],
