@@ -8,6 +8,7 @@ import pino, { type Logger } from 'pino';
 import { DatabaseSide } from './app/database-side.js';
 import { firstSteps } from './app/first-steps.js';
 import { settleHeap } from './app/heap-growth.js';
+import { LeaseSide } from './app/lease-side.js';
 import { LiveSessionNotes } from './app/live-session-notes.js';
 import { measuresOf } from './app/measures.js';
 import {
@@ -90,6 +91,7 @@ export class Server {
   #spool: Spool | undefined;
   #radius: RadiusServer | undefined;
   #accounting: AccountingHandler | undefined;
+  #leases: LeaseSide | undefined;
   #access: AccessRequestHandler | undefined;
   #status: StatusSide | undefined;
   #database: DatabaseSide | undefined;
@@ -130,6 +132,7 @@ export class Server {
       onFact: this.#notes.note,
       isKnown: this.#notes.isKnown,
     });
+    this.#leases = new LeaseSide({ spool, policy: () => this.#policy! });
     this.#radius = await this.#listen(policy);
     await this.#trace.open(this.#folders.dataDir, classCookie);
     this.#status = await this.#serveStatus();
@@ -328,6 +331,8 @@ export class Server {
       rulesOf: (nasName) => this.#rulesOf(nasName),
       listeningSinceMs: this.#startedAtMs,
       onFact: this.#notes.note,
+      leaseRules: () => this.#leases!.rules(),
+      onLeases: (batch) => this.#leases!.note(batch),
       onceReceived: (maxMs) => this.#radius?.turns.quiet(maxMs),
       log: this.#log,
       onFatal: (error) => this.#fail(error),

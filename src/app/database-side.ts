@@ -29,6 +29,7 @@ import { analyzeGrown } from '../store/table-statistics.js';
 import { Applier } from '../workers/applier.js';
 import { type BacklogScan, scanBacklog } from '../workers/backlog-scan.js';
 import { Heartbeat } from '../workers/heartbeat.js';
+import type { LeaseBatch, LeaseRules } from '../workers/lease-batch.js';
 import { Loop } from '../workers/loop.js';
 import { Settler } from '../workers/settler.js';
 import { Sweeper } from '../workers/sweeper.js';
@@ -64,6 +65,10 @@ export interface DatabaseSideDeps {
   readonly listeningSinceMs: number;
   /** Tells memory of a fact that is durable and not applied yet. */
   readonly onFact: (fact: AccountingFact) => void;
+  /** How leases are read, by the policy of the moment. */
+  readonly leaseRules: () => LeaseRules;
+  /** Told of each batch with leases once it is committed. */
+  readonly onLeases: (batch: LeaseBatch) => void;
   /** Waits until no request waits in the kernel, for so many ms at most. */
   readonly onceReceived: (maxMs: number) => Promise<void> | undefined;
   readonly log: Logger;
@@ -147,6 +152,12 @@ export class DatabaseSide {
       instance,
       resolve: this.#resolver(),
       readClass: (packet) => deps.classCookie.read(packet),
+      leaseRules: deps.leaseRules,
+      onLeases: (batch) => {
+        // Memory knows nothing of a lease before it is applied.
+        for (const fact of batch.facts) deps.onFact(fact);
+        deps.onLeases(batch);
+      },
       onSettled: (ids) => this.settler.note(ids),
       onRestart: () => this.sweeper.noteRestart(),
       onceReceived: deps.onceReceived,

@@ -9,6 +9,7 @@ import { loadLastGood, saveLastGood } from '../config/last-good.js';
 import { loadConfigCreatingSecrets, type LoadOptions } from '../config/load-config.js';
 import { ConfigError, formatProblem } from '../config/problem.js';
 import { buildSourceTable, selectNas, type SourceTable } from '../config/source-table.js';
+import { compileLineRules, type LineRules } from '../domain/line-rules.js';
 import { checkCommandRequirements } from '../nas/command-requirements.js';
 import { dictionaryEncoder } from '../nas/dictionary-encoder.js';
 import { type CompiledProfile, compileProfiles } from '../nas/profile.js';
@@ -26,6 +27,8 @@ export interface Policy {
   readonly config: Config;
   readonly sources: SourceTable<SharedSecret>;
   readonly profiles: ReadonlyMap<string, CompiledProfile>;
+  /** How access lines are recognised. */
+  readonly lines: LineRules;
 }
 
 export interface PolicyFolders {
@@ -100,5 +103,6 @@ function compile(config: Config, dictionary: Dictionary): Policy {
     config,
     sources: buildSourceTable(config.nas, (secret) => new SharedSecret(secret.octets())),
     profiles,
+    lines: compileLineRules(config.lines),
   };
 }

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import type { ServerFile } from '../config/server-schema.js';
+import type { LineRule } from '../domain/line-rule.js';
 import { openCommandDatabase } from './command-database.js';
 import type { CommandDatabase } from './command-database.js';
 import { remark, terminalColumns, toJson, writeLine } from './command-io.js';
@@ -97,6 +98,17 @@ export class CommandContext {
       return await readServerSettings(this.confDir);
     })();
     return this.settingsRead;
+  }
+
+  /**
+   * `lines.toml` alone.
+   *
+   * @throws ConfigError
+   */
+  async lineRules(): Promise<readonly LineRule[]> {
+    await this.refuseMissingConf();
+    const { readLineRules } = await import('./command-settings.js');
+    return await readLineRules(this.confDir);
   }
 
   /**

@@ -8,6 +8,7 @@ import { chown, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { diskFiles } from '../config/config-files.js';
 import type { Config } from '../config/config.js';
+import { readLinesFile } from '../config/lines-file.js';
 import { loadConfigCreatingSecrets } from '../config/load-config.js';
 import { openDocument } from '../config/load-context.js';
 import type { LoadContext } from '../config/load-context.js';
@@ -15,6 +16,7 @@ import { ConfigError } from '../config/problem.js';
 import { validate } from '../config/schema-problems.js';
 import { serverSchema } from '../config/server-schema.js';
 import type { ServerFile } from '../config/server-schema.js';
+import type { LineRule } from '../domain/line-rule.js';
 
 /**
  * Reads and validates `sluice.toml` alone.
@@ -23,7 +25,31 @@ import type { ServerFile } from '../config/server-schema.js';
  * @throws ConfigError with the problems of that file
  */
 export async function readServerSettings(confDir: string): Promise<ServerFile> {
-  const context: LoadContext = {
+  const context = contextOfOneFile(confDir);
+  const file = join(confDir, 'sluice.toml');
+  const opened = await openDocument(context, file);
+  if (opened.outcome === 'wrong') throw new ConfigError(context.problems);
+  const document = opened.outcome === 'read' ? opened.document : { value: {}, lineOf: () => 0 };
+  const result = validate(serverSchema, document, file);
+  if (!result.ok) throw new ConfigError(result.problems);
+  return result.value;
+}
+
+/**
+ * Reads `lines.toml` alone.
+ *
+ * @returns its rules, presets written out; without it, those that count by default
+ * @throws ConfigError with the problems of that file
+ */
+export async function readLineRules(confDir: string): Promise<readonly LineRule[]> {
+  const context = contextOfOneFile(confDir);
+  const rules = await readLinesFile(context);
+  if (rules === undefined) throw new ConfigError(context.problems);
+  return rules;
+}
+
+function contextOfOneFile(confDir: string): LoadContext {
+  return {
     confDir,
     dataDir: '',
     bundledProfilesDir: '',
@@ -33,13 +59,6 @@ export async function readServerSettings(confDir: string): Promise<ServerFile> {
     warnings: [],
     missingSecrets: [],
   };
-  const file = join(confDir, 'sluice.toml');
-  const opened = await openDocument(context, file);
-  if (opened.outcome === 'wrong') throw new ConfigError(context.problems);
-  const document = opened.outcome === 'read' ? opened.document : { value: {}, lineOf: () => 0 };
-  const result = validate(serverSchema, document, file);
-  if (!result.ok) throw new ConfigError(result.problems);
-  return result.value;
 }
 
 /**

@@ -17,6 +17,7 @@ import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIntakeCommands } from './intake-commands.js';
 import { registerIpCommands } from './ip-commands.js';
+import { registerLineCommands } from './line-commands.js';
 import { registerNasCommands } from './nas-commands.js';
 import { registerPasswdCommand } from './passwd-command.js';
 import { registerPlanCommands } from './plan-commands.js';
@@ -93,6 +94,7 @@ export function buildProgram(context: CommandContext): Command {
   registerHoldCommands(program, context);
   registerNasCommands(program, context);
   registerReconcileCommand(program, context);
+  registerLineCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);

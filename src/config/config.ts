@@ -7,6 +7,7 @@
  */
 import type { ConfigSnapshot } from './config-files.js';
 import type { MissingSecret } from './load-context.js';
+import type { LineRule } from '../domain/line-rule.js';
 import type { AccountCommandName, CommandName, ReadingCommandName } from '../domain/service-state.js';
 import type { NasFile } from './nas-schema.js';
 import type { ConfigProblem } from './problem.js';
@@ -160,6 +161,8 @@ export interface Config extends Omit<ServerSettings, 'database' | 'radius'> {
   readonly nas: readonly NasEntry[];
   /** By name: those that a NAS uses and all in the conf folder. Ask with `Object.hasOwn`. */
   readonly profiles: Readonly<Record<string, Profile>>;
+  /** How access lines are recognised, in order; `compileLineRules` makes them fit for use. */
+  readonly lines: readonly LineRule[];
   /** Files to make with `createMissingSecrets`; while there are any, their secrets are missing. */
   readonly missingSecrets: readonly MissingSecret[];
   /** What is unwise and yet usable. */

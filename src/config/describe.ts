@@ -3,9 +3,12 @@
  *
  * Enters: the schemas.
  * Leaves: the text of the document.
- * Invariant: every key of `sluice.toml`, `nas.d` and `profiles` files is there with default, bounds and reason.
+ * Invariant: every key of `sluice.toml`, `nas.d`, `profiles` files and `lines.toml` is there with default, bounds and reason.
  */
 import type { ProfileCommandName } from './config.js';
+import { lineFunctionNames } from '../domain/line-functions.js';
+import { ingredientNames, lineFieldNames } from '../domain/line-rule.js';
+import { lineRuleSchema } from './lines-schema.js';
 import { nasSchema } from './nas-schema.js';
 import { profileSchema } from './profile-schema.js';
 import { shapeOf } from './schema-problems.js';
@@ -23,6 +26,7 @@ A conf folder holds:
 | \`sluice.toml\` | the server itself; every key has a default, and so has the file |
 | \`nas.d/*.toml\` | one file per NAS or per group of them; without any there is one NAS, \`localhost\`, on 127.0.0.1 and ::1 |
 | \`profiles/*.toml\` | how one kind of NAS wants things said; in place of the bundled one with the same name (docs/profiles.md) |
+| \`lines.toml\` | how option 82 and what NASes say of a line is read; without it, the formats of many devices are known (docs/access-lines.md) |
 
 All files are TOML 1.0 in UTF-8. Durations are whole numbers, with the unit at the end of the key. A key that is not known is
 an error. \`sluice check-config\` reads everything and names file, line, key and remedy of all that is wrong; a running server
@@ -47,6 +51,16 @@ that before one that names neither. Of two networks that overlap, the longer pre
 const profileIntroduction = `## conf/profiles/*.toml
 
 What the bundled profiles say, and the variables of templates: docs/profiles.md.
+`;
+
+const linesIntroduction = `## conf/lines.toml
+
+One \`[[rule]]\` table for each rule, in the order in which they are tried; the first that matches wholly counts. How patterns are written, what
+each function does, the presets, and how to try a rule: docs/access-lines.md.
+
+Fields of patterns and of \`convert\`: ${backquoted([...lineFieldNames, ...ingredientNames])}. Of these, a line has
+${backquoted(lineFieldNames)}, which \`set\` may make; the others are for \`set\` to use. Functions of \`convert\`:
+${backquoted(lineFunctionNames)}.
 `;
 
 const commandIntroduction = `### [command.NAME]
@@ -100,6 +114,8 @@ export function describeConfiguration(): string {
     profileIntroduction,
     table(profile),
     ...tables.flatMap(([name, shape]) => sectionsOf(name, shape)),
+    linesIntroduction,
+    `### [[rule]]\n\n${table(shapeOf(lineRuleSchema), 'with tables')}`,
   ].join('\n');
 }
 
@@ -169,9 +185,14 @@ function otherKeys(properties: Readonly<Record<string, SettingShape>>): string {
     .join('; ');
 }
 
-function table(shape: SettingShape): string {
+function backquoted(names: readonly string[]): string {
+  return names.map((name) => `\`${name}\``).join(' ');
+}
+
+/** @param tables whether keys that are tables have a row here, because they have no section of their own */
+function table(shape: SettingShape, tables: 'with tables' | 'without tables' = 'without tables'): string {
   const rows = Object.entries(shape.properties ?? {})
-    .filter(([, setting]) => !isSection(setting))
+    .filter(([, setting]) => tables === 'with tables' || !isSection(setting))
     .map(([key, setting]) => {
       const required = (shape.required ?? []).includes(key);
       return `| \`${key}\` | ${required ? '(required)' : defaultText(setting)} | ${rangeText(setting)} | ${cell(setting.description ?? '')} |`;
@@ -192,6 +213,7 @@ function tomlValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(tomlValue).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const pairs = Object.entries(value).map(([key, inner]) => `${key} = ${tomlValue(inner)}`);
+  if (pairs.length === 0) return '{}';
   return `{ ${pairs.join(', ')} }`;
 }
 

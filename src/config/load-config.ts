@@ -11,6 +11,7 @@ import type { Config, NasEntry, Profile } from './config.js';
 import { RecordingFiles, diskFiles } from './config-files.js';
 import type { ConfigFiles } from './config-files.js';
 import { formatEndpoint, isLoopback } from './endpoint.js';
+import { readLinesFile } from './lines-file.js';
 import { openDocument, resolvePath } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
 import { readNasFiles } from './nas-files.js';
@@ -64,13 +65,16 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     context,
     drafts.map(({ profile, placeOf }) => ({ ...placeOf('profile'), profile })),
   );
-  if (server === undefined || context.problems.length > 0) throw new ConfigError(context.problems);
+  const lines = await readLinesFile(context);
+  if (server === undefined || lines === undefined || context.problems.length > 0)
+    throw new ConfigError(context.problems);
   return deepFreeze({
     ...server,
     confDir: options.confDir,
     dataDir: options.dataDir,
     nas: drafts.map((draft) => settle(context, draft, server.radius.interimSeconds, profiles)),
     profiles,
+    lines,
     missingSecrets: context.missingSecrets,
     warnings: sortProblems(context.warnings),
     snapshot: files.snapshot(),
@@ -100,7 +104,10 @@ async function noteAbsentFolder(context: LoadContext): Promise<void> {
   context.warnings.push({ file: context.confDir, line: 0, key: '', problem: 'does not exist', remedy });
 }
 
-type ServerPart = Omit<Config, 'confDir' | 'dataDir' | 'nas' | 'profiles' | 'missingSecrets' | 'warnings' | 'snapshot'>;
+type ServerPart = Omit<
+  Config,
+  'confDir' | 'dataDir' | 'nas' | 'profiles' | 'lines' | 'missingSecrets' | 'warnings' | 'snapshot'
+>;
 
 async function readServerFile(context: LoadContext): Promise<ServerPart | undefined> {
   const file = join(context.confDir, 'sluice.toml');

@@ -191,7 +191,9 @@ function shapeAt(root: SettingShape, path: TomlPath): SettingShape | undefined {
         shape?.items === undefined ? shape?.anyOf?.find((one) => one.items) : shape;
       shape = list?.items;
     } else {
-      shape = shape?.properties?.[key];
+      const table: SettingShape | undefined =
+        shape?.properties === undefined ? shape?.anyOf?.find((one) => one.properties) : shape;
+      shape = table?.properties?.[key];
     }
   }
   return shape;

@@ -94,7 +94,7 @@ const radius = z
     ),
     max_duplicates: wholeNumber(
       { min: 1_024, max: 4_194_304, default: 262_144 },
-      'Replies kept at most; the oldest go first. 15 s at 17,000 requests a second, some 100 MB when full.',
+      'Replies kept at most; the oldest go first. 15 s at 17,000 requests a second, 80 MB when full.',
     ),
     max_pending_requests: wholeNumber(
       { min: 64, max: 1_000_000, default: 20_000 },

@@ -34,6 +34,8 @@ export interface SessionFact extends SessionLine {
   readonly interfaceId: string | null;
   /** From a valid Class: what the Accept said. */
   readonly class: ClassEvidence | null;
+  /** The subscriber, where he is known before the fact is: that of a lease. Absent: the names of the packet tell. */
+  readonly whose?: number;
   readonly sessionSeconds: number | null;
   readonly input: OctetCount | null;
   readonly output: OctetCount | null;

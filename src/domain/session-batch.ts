@@ -12,6 +12,7 @@ import {
   type SessionFact,
   type SessionLine,
 } from './accounting-fact.js';
+import { LEASE_BOX } from './lease.js';
 import { addressKey, addressOf, AssignmentBook, type AssignmentRecord, isWaiting, PREFIX_HELD } from './assignment.js';
 import { type AddressKind, addressKinds, prefixKinds } from './pool-address.js';
 import {
@@ -234,7 +235,7 @@ class Fold {
     }
     if (session.subscriberId !== null) {
       for (const other of this.#bySubscriber.get(session.subscriberId) ?? []) {
-        if (sameEnd(other, session)) rivals.set(other, 'taken-over');
+        if (sameEnd(other, session) && isOneUse(other, session)) rivals.set(other, 'taken-over');
       }
     }
     for (const [other, cause] of rivals) {
@@ -321,6 +322,11 @@ function setIn<K>(map: Map<K, Set<SessionRecord>>, key: K): Set<SessionRecord> {
   let set = map.get(key);
   if (set === undefined) map.set(key, (set = new Set()));
   return set;
+}
+
+/** A router that dials in may have a lease beside that, for something else; with one address they are the same line seen both ways. */
+function isOneUse(a: SessionRecord, b: SessionRecord): boolean {
+  return (a.nasBox === LEASE_BOX) === (b.nasBox === LEASE_BOX) || a.address === b.address;
 }
 
 /** The same equipment at the subscriber's end: by MAC, or without MACs by the port of the box. */

@@ -2,11 +2,11 @@
 // what a server with our key wrote is believed; it is evidence of the Accept alone, since many NASes echo the first Class
 // for ever, whatever they were told afterwards.
 
-import { hash } from 'node:crypto';
 import type { ClassEvidence } from '../domain/accounting-fact.js';
 import { Attribute } from '../radius/attribute-number.js';
 import { equalOctets } from '../radius/constant-time.js';
 import type { Packet } from '../radius/packet.js';
+import { hmacOctets, ShortHmac } from '../radius/short-hmac.js';
 
 const VERSION = 1;
 const SUBSCRIBER_AT = 1;
@@ -17,10 +17,6 @@ const TAG_AT = 17;
 const TAG_OCTETS = 10;
 const CLASS_OCTETS = TAG_AT + TAG_OCTETS;
 
-/** Octets of a SHA-256 block and of its digest (RFC 6234 §1, RFC 2104 §2). */
-const BLOCK_OCTETS = 64;
-const DIGEST_OCTETS = 32;
-
 /** The largest number of six octets. */
 const LARGEST_ID = 2 ** 48 - 1;
 
@@ -29,19 +25,14 @@ const PURPOSE = Buffer.from('sluice class', 'latin1');
 
 /** Writes and reads Class under one key, which all servers of one database share. */
 export class ClassCookie {
-  readonly #inner: Buffer;
-  readonly #outer: Buffer;
+  readonly #hmac: ShortHmac;
+  readonly #message = Buffer.alloc(PURPOSE.length + TAG_AT);
+  readonly #digest = Buffer.alloc(hmacOctets);
 
-  /** @param key 32 octets; a longer one than a block is hashed, as RFC 2104 §2 has it */
+  /** @param key 32 octets */
   constructor(key: Uint8Array) {
-    const short = key.length > BLOCK_OCTETS ? hash('sha256', key, 'buffer') : key;
-    this.#inner = Buffer.alloc(BLOCK_OCTETS + PURPOSE.length + TAG_AT, 0x36);
-    this.#outer = Buffer.alloc(BLOCK_OCTETS + DIGEST_OCTETS, 0x5c);
-    for (let i = 0; i < short.length; i++) {
-      this.#inner[i]! ^= short[i]!;
-      this.#outer[i]! ^= short[i]!;
-    }
-    PURPOSE.copy(this.#inner, BLOCK_OCTETS);
+    this.#hmac = new ShortHmac(key);
+    PURPOSE.copy(this.#message);
   }
 
   /**
@@ -81,10 +72,10 @@ export class ClassCookie {
     return null;
   }
 
-  /** HMAC-SHA256 (RFC 2104) over purpose and value, in buffers made once and hashed in one call: it is done for every Accept. */
+  /** HMAC-SHA256 (RFC 2104) over purpose and value, in buffers made once: it is done for every Accept. Holds until the next call. */
   #tag(value: Buffer): Buffer {
-    value.copy(this.#inner, BLOCK_OCTETS + PURPOSE.length, 0, TAG_AT);
-    hash('sha256', this.#inner, 'buffer').copy(this.#outer, BLOCK_OCTETS);
-    return hash('sha256', this.#outer, 'buffer');
+    value.copy(this.#message, PURPOSE.length, 0, TAG_AT);
+    this.#hmac.digest(this.#message, this.#digest);
+    return this.#digest;
   }
 }

@@ -96,10 +96,11 @@ export interface SessionNames {
   /** Dotted, as `SessionFact` has it. */
   readonly address: string | null;
   readonly class: ClassEvidence | null;
+  readonly whose?: number | undefined;
 }
 
 /**
- * Whose session this is: what the Accept said, where a genuine Class tells; otherwise the names of the packet.
+ * Whose session this is: what a lease was found to be; what the Accept said, where a genuine Class tells; otherwise the names of the packet.
  *
  * @returns the subscriber's id, 'ambiguous' when several match, or undefined when nobody does
  */
@@ -108,6 +109,7 @@ export function resolveSubscriber(
   rules: IdentityRules,
   session: SessionNames,
 ): number | 'ambiguous' | undefined {
+  if (session.whose !== undefined) return session.whose;
   if (session.class !== null) return session.class.subscriberId;
   const identity = findIdentity(directory, rules, {
     userName: session.login,

@@ -3,7 +3,7 @@
 // Invariant: the first reply or discard counts, later ones do nothing; a Reject is never sent before its delay.
 
 import type { RadiusPort, SourceGroup } from './admission.js';
-import type { DuplicateEntry } from './duplicate-table.js';
+import type { DuplicateHandle } from './duplicate-table.js';
 import type { UdpListener } from './listener.js';
 import type { Packet } from './packet.js';
 import type { ReplyBuilder } from './reply.js';
@@ -35,7 +35,7 @@ export class AdmittedRequest {
     /** The socket that was asked; the reply leaves from it. */
     readonly listener: UdpListener,
     /** Its place in the duplicate table. */
-    readonly duplicateEntry: DuplicateEntry,
+    readonly duplicateEntry: DuplicateHandle,
   ) {}
 
   /** The octets as they came, padding included. Kept as long as the request; copy them if kept longer and changed. */

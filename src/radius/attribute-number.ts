@@ -71,7 +71,9 @@ export const Attribute = {
 export const Vendor = {
   cisco: 9,
   microsoft: 311,
+  redback: 2352,
   adslForum: 3561,
+  erx: 4874,
   wispr: 14122,
   mikrotik: 14988,
 } as const;
@@ -95,6 +97,23 @@ export const MicrosoftAttribute = {
 export const AdslForumAttribute = {
   agentCircuitId: 1,
   agentRemoteId: 2,
+} as const;
+
+/** Cisco attributes. */
+export const CiscoAttribute = {
+  avPair: 1,
+} as const;
+
+/** Redback attributes, with which RouterOS tells of option 82 too. */
+export const RedbackAttribute = {
+  agentRemoteId: 96,
+  agentCircuitId: 97,
+} as const;
+
+/** Attributes of Juniper ERX and MX. */
+export const ErxAttribute = {
+  dhcpMacAddr: 56,
+  dhcpOption82: 159,
 } as const;
 
 /** Values of Acct-Status-Type (RFC 2866 §5.1). */

@@ -1,6 +1,8 @@
 // One UDP socket.
 // In: an address or an inherited descriptor. Out: datagrams with their source; replies leave from the same socket.
 // What a listener that was told to stop reading does not read waits in an inherited socket for the next process.
+// Replies leave together at the end of a turn of the event loop: whoever waits for them is then woken once, which is what sending one
+// datagram mostly costs.
 // Invariant: IPv4 and IPv6 sockets are separate, so a source address has one spelling; a socket that cannot be had is a
 // typed error that says what to do; errors of single datagrams never end the socket.
 
@@ -48,9 +50,16 @@ interface StoppableSocket extends Socket {
   readonly _stopReceiving?: () => void;
 }
 
+interface Reply {
+  readonly bytes: Buffer;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** An open socket. */
 export class UdpListener {
   readonly #socket: Socket;
+  readonly #replies: Reply[] = [];
   #sendErrors = 0;
   #closed = false;
 
@@ -115,21 +124,28 @@ export class UdpListener {
   }
 
   /**
-   * Sends from this socket. The octets must not change afterwards. Does nothing once closed.
-   * @param onError told when the system refused to send: nothing of the datagram left this host
+   * Sends from this socket at the end of this turn of the event loop. The octets must not change afterwards. Does nothing once closed.
+   * @param onError told when the system refused to send: nothing of the datagram left this host. With it the datagram is sent at once
    */
   send(bytes: Buffer, address: string, port: number, onError?: (code: string) => void): void {
     if (this.#closed) return;
     // Port 0 can be forged into a datagram but never answered; the socket would throw.
     if (port === 0) this.#sendErrors++;
-    else if (onError === undefined) this.#socket.send(bytes, port, address);
-    else
+    else if (onError === undefined) {
+      // No more gather than a turn reads, or a batch of the spool answers.
+      if (this.#replies.push({ bytes, address, port }) === 1) setImmediate(this.#sendReplies);
+    } else
       this.#socket.send(bytes, port, address, (error: NodeJS.ErrnoException | null) => {
         if (error === null) return;
         this.#sendErrors++;
         onError(error.code ?? 'unknown');
       });
   }
+
+  readonly #sendReplies = (): void => {
+    for (const { bytes, address, port } of this.#replies) this.#socket.send(bytes, port, address);
+    this.#replies.length = 0;
+  };
 
   /**
    * Reads nothing any more and still sends: what arrives stays in the socket for whoever reads it next. Without the method in this
@@ -149,6 +165,7 @@ export class UdpListener {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#sendReplies();
     await new Promise<void>((resolve) => {
       this.#socket.close(() => resolve());
     });

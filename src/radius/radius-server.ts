@@ -219,12 +219,13 @@ export class RadiusServer implements RequestOwner {
     const { packet, group } = admission;
     const known = this.#duplicates.find(socket, address, sourcePort, packet);
     if (known !== undefined) {
-      this.#watch.current?.repeated(packet, group, address, sourcePort, known.reply);
-      if (known.reply === undefined) {
+      const reply = this.#duplicates.replyOf(known);
+      this.#watch.current?.repeated(packet, group, address, sourcePort, reply);
+      if (reply === undefined) {
         this.#drops.drop('duplicate-in-hand', group.name, address);
       } else {
         this.#repeated++;
-        listener.send(known.reply, address, sourcePort);
+        listener.send(reply, address, sourcePort);
       }
       return;
     }

@@ -46,9 +46,22 @@ interface Held {
   readonly dueAtMs: number;
 }
 
+/** Whether two answers are told as one. */
+function isRepeat(a: AccessAttempt, b: AccessAttempt): boolean {
+  return (
+    a.outcome === b.outcome &&
+    a.reason === b.reason &&
+    a.login === b.login &&
+    a.mac === b.mac &&
+    a.nasName === b.nasName
+  );
+}
+
 /** Collects attempts and writes them. */
 export class AccessAttempts {
   private readonly held = new Map<string, Held>();
+  /** The last of a subscriber among them, so that the usual repeat builds no key. */
+  private readonly heldOf = new Map<number, Held>();
   /** When the last row of a key was due, ms since 1970: what comes again soon gathers repeats first. */
   private readonly rows = new Map<string, number>();
   private flushing: Promise<void> | undefined;
@@ -72,6 +85,11 @@ export class AccessAttempts {
 
   /** Notes one answer. Never waits, never fails. */
   note(attempt: AccessAttempt): void {
+    const last = attempt.subscriberId === undefined ? undefined : this.heldOf.get(attempt.subscriberId);
+    if (last !== undefined && isRepeat(last.attempt, attempt)) {
+      last.repeats++;
+      return;
+    }
     const key = `${attempt.outcome}\u0000${attempt.reason}\u0000${attempt.login ?? ''}\u0000${attempt.mac ?? ''}\u0000${attempt.nasName}`;
     const known = this.held.get(key);
     if (known) {
@@ -87,14 +105,28 @@ export class AccessAttempts {
   }
 
   private hold(key: string, held: Held): void {
-    if (this.held.size >= (this.options.maxHeld ?? MAX_HELD)) this.droppedCount += held.repeats;
-    else this.held.set(key, held);
+    if (this.held.size >= (this.options.maxHeld ?? MAX_HELD)) {
+      this.droppedCount += held.repeats;
+      return;
+    }
+    this.held.set(key, held);
+    const { subscriberId } = held.attempt;
+    if (subscriberId !== undefined) this.heldOf.set(subscriberId, held);
+  }
+
+  private letGo(key: string, held: Held): void {
+    this.held.delete(key);
+    const { subscriberId } = held.attempt;
+    if (subscriberId !== undefined && this.heldOf.get(subscriberId) === held) this.heldOf.delete(subscriberId);
   }
 
   /** After a failed write: what came meanwhile becomes part of it. */
   private putBack(key: string, held: Held): void {
-    held.repeats += this.held.get(key)?.repeats ?? 0;
-    this.held.delete(key);
+    const newer = this.held.get(key);
+    if (newer !== undefined) {
+      held.repeats += newer.repeats;
+      this.letGo(key, newer);
+    }
     this.hold(key, held);
   }
 
@@ -123,7 +155,7 @@ export class AccessAttempts {
     }
     if (due.length === 0) return;
     for (const [key, held] of due) {
-      this.held.delete(key);
+      this.letGo(key, held);
       this.remember(key, held.dueAtMs);
     }
     this.flushing = this.write(due.map(([, held]) => held))

@@ -20,6 +20,10 @@ export const backupTables: readonly BackupTable[] = [
   { name: 'pool_network' },
   { name: 'plan' },
   { name: 'account' },
+  { name: 'device_kind', bornWithRows: true },
+  { name: 'device_group' },
+  { name: 'device_contact' },
+  { name: 'device' },
   { name: 'subscriber' },
   { name: 'subscriber_event' },
   { name: 'session_key' },
@@ -48,6 +52,8 @@ export const backupTables: readonly BackupTable[] = [
   { name: 'spool_position' },
   { name: 'set_aside' },
   { name: 'access_attempt' },
+  { name: 'device_event' },
+  { name: 'device_notice', leftOut: 'people were told meanwhile, and would be told again what is long over' },
 ];
 
 /** Those that are copied. */
@@ -56,7 +62,7 @@ export const copiedTables: readonly string[] = backupTables
   .map(({ name }) => name);
 
 /** Tables with a partition for each month, and the rest in a DEFAULT one: `session_history_202611`. */
-const monthlyTables = ['session_history', 'assignment', 'subscriber_event', 'nas_command'] as const;
+const monthlyTables = ['session_history', 'assignment', 'subscriber_event', 'nas_command', 'device_event'] as const;
 
 /** A partition of one month. */
 export interface MonthlyPartition {

@@ -48,6 +48,8 @@ export async function restoreDatabase(url: string, manifest: BackupManifest, rea
     await refuseOtherColumns(client, manifest);
     await makePartitions(client, manifest.partitions);
     const resume = await silenceTriggers(client);
+    for (const { name, bornWithRows, leftOut } of backupTables)
+      if (bornWithRows && leftOut === undefined) await client.query(`DELETE FROM ${name}`);
     for (const name of copiedTables) {
       const table = manifest.tables.find((one) => one.name === name)!;
       await fillTable(client, table, read);

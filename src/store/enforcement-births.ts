@@ -4,6 +4,7 @@
  * rows of enforcements are locked in the order of their ids, like everywhere, so that nobody meets a deadlock.
  */
 import type { PoolClient } from 'pg';
+import { LEASE_BOX } from '../domain/lease.js';
 import type { TouchedSession } from '../domain/session-batch.js';
 import type { Flight } from './flight.js';
 
@@ -26,8 +27,9 @@ const LOCK = `SELECT e.id FROM enforcement e WHERE e.id IN (
   ORDER BY e.id FOR UPDATE`;
 
 const BEGIN = `WITH live AS (
-    SELECT r.id, r.nas_name, r.subscriber_id, n.place FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS r (id, nas_name, subscriber_id)
-    JOIN nas n ON n.name = r.nas_name WHERE n.place IS NOT NULL),
+    SELECT r.id, r.nas_name, r.subscriber_id, n.place
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[]) AS r (id, nas_name, subscriber_id, leased)
+    JOIN nas n ON n.name = r.nas_name WHERE n.place = 'provisioned' OR (n.place = 'session' AND NOT r.leased)),
   sessions AS (
     INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
     SELECT 'session', nas_name, subscriber_id, id FROM live WHERE place = 'session' ORDER BY id
@@ -64,7 +66,10 @@ export function sendFollowers(flight: Flight, touched: readonly TouchedSession[]
     sessions.map((s) => s.subscriberId),
   ];
   void flight.send({ name: 'lock-enforcements', text: LOCK, values: columns(all) });
-  if (live.length > 0) void flight.send({ name: 'begin-enforcements', text: BEGIN, values: columns(live) });
+  // A NAS that knows sessions knows none of a lease: nothing of it could be told to it.
+  const leased = live.map(({ nasBox }) => nasBox === LEASE_BOX);
+  if (live.length > 0)
+    void flight.send({ name: 'begin-enforcements', text: BEGIN, values: [...columns(live), leased] });
   if (over.length === 0) return;
   const values = [...columns(over), over.map((s) => s.end!.cause === 'stop')];
   void flight.send({ name: 'end-enforcements', text: END, values });

@@ -58,10 +58,11 @@ const FORGET = `WITH never AS (
     ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
   DELETE FROM enforcement e USING never WHERE e.id = never.id`;
 
-/** The address waits for the last session, and for every NAS where something of the subscriber may still be. */
+/** The address waits for the last session and lease, and for every NAS where something of the subscriber may still be. */
 const RELEASE = `UPDATE subscriber s SET released_at = now()
   WHERE s.id = ANY ($1::bigint[]) AND s.deleted AND s.released_at IS NULL
     AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
+    AND NOT EXISTS (SELECT FROM lease WHERE subscriber_id = s.id AND state = 'bound')
     AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned')`;
 
 const CLOSE_DELETED = `UPDATE period p SET closed_at = greatest(now(), p.opened_at),
@@ -186,6 +187,7 @@ export async function findUnsettled(pool: Pool, limit: number): Promise<number[]
     `(SELECT s.id FROM subscriber s WHERE NOT s.logged AND s.id IN (SELECT subscriber_id FROM session) LIMIT $1)
      UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
               AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
+              AND NOT EXISTS (SELECT FROM lease WHERE subscriber_id = s.id AND state = 'bound')
               AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned' AND may_be_present) LIMIT $1)
      LIMIT $1`,
     limit,

@@ -6,9 +6,11 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import type { AccountingFact, ClassEvidence } from '../domain/accounting-fact.js';
+import type { LeaseEvent } from '../domain/lease-event.js';
 import { decodeGrant, type Grant } from '../domain/grant.js';
 import { foldBatch, type Resolve } from '../domain/session-batch.js';
 import { accountingFact, decodeAccountingRecord, RecordKind } from '../handlers/accounting-record.js';
+import { decodeLeaseRecord } from '../handlers/lease-record.js';
 import type { Packet } from '../radius/packet.js';
 import { comparePositions, type Position, SpoolPositionError } from '../spool/position.js';
 import type { CorruptRegion, SpoolReader, SpoolRecord } from '../spool/reader.js';
@@ -18,7 +20,9 @@ import { loadWorld, StaleSessionError } from '../store/batch-world.js';
 import { classifyDatabaseError, withBegunTransaction } from '../store/database.js';
 import { applyGrants } from '../store/grants.js';
 import { Flight } from '../store/flight.js';
+import { quarantineDeclined } from '../store/lease-outcome.js';
 import { type Committed, KnownSessions, type RowVersion } from '../store/known-sessions.js';
+import { applyLeases, type LeaseBatch, type LeaseRules, NO_LEASES } from './lease-batch.js';
 import { insertSetAside, type SetAsideRecord } from '../store/set-aside-insert.js';
 import { forgetPosition, lockPosition, readPosition, writePosition } from '../store/spool-position.js';
 
@@ -52,6 +56,9 @@ export interface ApplierDeps {
   readonly instance: string;
   readonly resolve: Resolve;
   readonly readClass: (packet: Packet) => ClassEvidence | null;
+  readonly leaseRules: () => LeaseRules;
+  /** A batch with leases was committed. */
+  readonly onLeases: (batch: LeaseBatch) => void;
   /** Subscribers whose sessions came or went, after the commit. */
   readonly onSettled: (subscriberIds: readonly number[]) => void;
   /** A restart was applied: its sessions are to be closed. */
@@ -252,6 +259,7 @@ export class Applier {
     let setAside = 0;
     let restarted = false;
     let folded: Folded = NOTHING_FOLDED;
+    let leased = NO_LEASES;
     let version: RowVersion | undefined;
     const settled = await withBegunTransaction(
       pool,
@@ -268,14 +276,18 @@ export class Applier {
         restarted = work.facts.some((fact) => fact.status === 'on' || fact.status === 'off');
         if (setAside > 0) await insertSetAside(client, instance, spool.uuid, [...corrupt, ...work.setAside]);
         await applyGrants(client, instance, work.grants);
+        const rules = this.#deps.leaseRules();
+        leased = await applyLeases(client, work.leases, rules);
+        const facts = leased.facts.length === 0 ? work.facts : [...work.facts, ...leased.facts];
         let written: Promise<RowVersion | undefined> | undefined;
-        folded = await this.#fold(client, work.facts, (alongside) => {
+        folded = await this.#fold(client, facts, (alongside) => {
           written = writePosition(alongside, spool.uuid, instance, end, sequence);
           // Its failure is told by the flight.
           written.catch(() => undefined);
         });
         version = await written;
-        return folded.settled;
+        await quarantineDeclined(client, rules.routingDomain, leased.declined);
+        return leased.settled.length === 0 ? folded.settled : [...new Set([...folded.settled, ...leased.settled])];
       },
       'by-key',
     );
@@ -283,6 +295,7 @@ export class Applier {
     this.#corrupt.splice(0, corrupt.length);
     this.#status.setAside += setAside;
     this.#committed(records.length, end, sequence);
+    if (leased !== NO_LEASES) this.#deps.onLeases(leased);
     if (settled.length > 0) this.#deps.onSettled(settled);
     if (restarted) this.#deps.onRestart();
   }
@@ -308,7 +321,7 @@ export class Applier {
   }
 
   #decode(records: readonly SpoolRecord[]): Work {
-    const work: Work = { facts: [], grants: [], setAside: [] };
+    const work: Work = { facts: [], leases: [], grants: [], setAside: [] };
     for (const record of records) {
       if (record.kind === RecordKind.grant) {
         const grant = decodeGrant(record.payload);
@@ -320,6 +333,10 @@ export class Applier {
           'fault' in decoded ? undefined : accountingFact(decoded, record.receivedAtMs, this.#deps.readClass);
         if (fact !== undefined) work.facts.push(fact);
         else work.setAside.push(asSetAside(record, 'fault' in decoded ? decoded.fault : 'accounting-incomplete'));
+      } else if (record.kind === RecordKind.leaseEvent) {
+        const event = decodeLeaseRecord(record.payload);
+        if ('fault' in event) work.setAside.push(asSetAside(record, event.fault));
+        else work.leases.push(event);
       } else {
         work.setAside.push(asSetAside(record, 'record-kind'));
       }
@@ -382,11 +399,12 @@ interface Batch {
 
 interface Work {
   readonly facts: AccountingFact[];
+  readonly leases: LeaseEvent[];
   readonly grants: Grant[];
   readonly setAside: SetAsideRecord[];
 }
 
-const NOTHING = { facts: [], grants: [] };
+const NOTHING = { facts: [], leases: [], grants: [] };
 
 /** What became of the facts of a batch. */
 interface Folded extends Omit<Committed, 'version'> {

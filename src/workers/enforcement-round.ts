@@ -5,6 +5,7 @@
  */
 import type { FuseReason, FuseThresholds } from '../domain/fuse.js';
 import type { Tendency } from '../domain/tightening.js';
+import { addressRivals } from '../store/address-rivals.js';
 import type { Enforcement } from '../store/enforcement-rows.js';
 import { type CommandRecord, insertCommands } from '../store/command-history.js';
 import { type EnforcementWrite, writeAndEndEnforcements } from '../store/enforcement-writes.js';
@@ -43,6 +44,9 @@ export interface RoundResult {
 }
 
 type Send = Extract<Look, { step: 'send' }> & { readonly row: Enforcement; readonly lane: NasLane };
+
+/** How long an entry waits for somebody who is to leave its address first, before it is looked at again, ms: some commands to a NAS that answers. */
+const RIVAL_PAUSE_MS = 100;
 
 const URGENCY: Readonly<Record<Tendency, number>> = { loosening: 0, neither: 1, tightening: 2 };
 
@@ -91,13 +95,15 @@ async function commit(
   if (sends.length + writes.length + ends.length + disproofs.length === 0)
     return { begun: [], waiting: [], missed: [], disproved: [], tripped: undefined, endedIds: new Set() };
   const asking = [...new Set(sends.filter((one) => one.intent.asksFuse).map((one) => one.row.run.subscriberId))];
-  const isOneStatement = asking.length + ends.length + disproofs.length === 0;
+  const adds = sends.some((send) => addedEntry(send).length > 0);
+  const isOneStatement = asking.length + ends.length + disproofs.length === 0 && !adds;
   return await deps.owner[isOneStatement ? 'statement' : 'transaction'](async (client) => {
     const answer =
       asking.length === 0
         ? { passed: new Set<number>(), tripped: undefined }
         : await passFuse(client, deps.fuse, deps.totalSubscribers, asking);
-    const sorted = sort(sends, answer.passed);
+    const rivals = await addressRivals(client, sends.flatMap(addedEntry));
+    const sorted = sort(sends, answer.passed, rivals, deps.contextOf);
     const all = [...writes, ...sorted.writes, ...disproofs.map(({ write }) => write)];
     const { written, ended: endedIds } = await writeAndEndEnforcements(client, all, ends, false);
     const disproved = disproofs.flatMap(({ row }) => (written.has(row.id) ? [row] : []));
@@ -121,7 +127,12 @@ interface Sorted {
 }
 
 /** Who may go now, who waits for room, and whom the fuse holds. */
-function sort(sends: readonly Send[], passed: ReadonlySet<number>): Sorted {
+function sort(
+  sends: readonly Send[],
+  passed: ReadonlySet<number>,
+  rivals: ReadonlyMap<number, string>,
+  contextOf: RoundDeps['contextOf'],
+): Sorted {
   const sorted: Sorted = { attempts: [], waiting: [], writes: [] };
   const taken = new Map<NasLane, number>();
   for (const send of sends) {
@@ -144,6 +155,13 @@ function sort(sends: readonly Send[], passed: ReadonlySet<number>): Sorted {
       });
       continue;
     }
+    const rival = rivals.get(row.id);
+    if (rival !== undefined) {
+      const dueAtMs = contextOf(row).nowMs + RIVAL_PAUSE_MS;
+      const lastError = `waits: ${rival} is to leave the address first`;
+      sorted.writes.push({ ...common, state: 'pending', dueAtMs, lastError });
+      continue;
+    }
     const used = taken.get(lane) ?? 0;
     if (lane.roomFor(intent.urgency) > used) {
       taken.set(lane, used + 1);
@@ -163,6 +181,13 @@ function sort(sends: readonly Send[], passed: ReadonlySet<number>): Sorted {
     }
   }
   return sorted;
+}
+
+/** The entry that a run adds, if it adds one at an address. */
+function addedEntry({ row, plan }: Send): { id: number; nasName: string; address: string }[] {
+  const added = plan.commands.find(({ name }) => name === 'user_add');
+  const address = added?.data.key.address ?? null;
+  return address === null ? [] : [{ id: row.id, nasName: row.nasName, address }];
 }
 
 function addNews(writes: EnforcementWrite[], row: Enforcement, write: EnforcementWrite): void {

@@ -1,6 +1,7 @@
 /**
  * Which NASes this instance commands at the moment, with their lanes. Enters: the configuration, the locks. Leaves: lanes that open and close. Invariants: a
- * lane is there for every NAS whose lock is held, and for no other; what is under way in a lane that closes still ends.
+ * lane is there for every configured NAS whose lock is held, and for no other; what is under way in a lane that closes still ends, and until then nobody
+ * else gets the lock.
  */
 import type { Logger } from 'pino';
 import { NasOwner } from '../store/nas-owner.js';
@@ -36,7 +37,8 @@ export class LaneKeeper {
   readonly owner: NasOwner;
   readonly #deps: LaneKeeperDeps;
   readonly #lanes = new Map<string, NasLane>();
-  readonly #retiring = new Set<Promise<void>>();
+  /** Lanes that were closed and have something under way, with the names of their NASes. */
+  readonly #retiring = new Map<Promise<void>, string>();
   #nases: ReadonlyMap<string, CommandedNas> = new Map();
 
   constructor(deps: LaneKeeperDeps) {
@@ -68,9 +70,10 @@ export class LaneKeeper {
     }
   }
 
-  /** Takes NASes that nobody owns, and lets go of those that are not configured any more. */
+  /** Takes NASes that nobody owns, and lets go of those that are not configured any more, once nothing is under way to them. */
   async take(): Promise<void> {
-    const taken = await this.owner.take([...this.#nases.keys()]);
+    const unsettled = [...this.#retiring.values()].filter((name) => this.owner.owned.has(name));
+    const taken = await this.owner.take([...this.#nases.keys(), ...unsettled]);
     const abandoned = new Set(taken.flatMap((one) => (one.abandoned ? [one.nasName] : [])));
     // Not only those that were just taken: one that left the configuration and came back in between is still held.
     for (const nasName of this.owner.owned) {
@@ -86,13 +89,13 @@ export class LaneKeeper {
   /** Begins nothing more, and returns when nothing is under way; the locks are still held. */
   async stopLanes(): Promise<void> {
     for (const lane of this.#lanes.values()) this.#retire(lane, true);
-    await Promise.all(this.#retiring);
+    await Promise.all(this.#retiring.keys());
     this.#lanes.clear();
   }
 
   /** Returns when nothing is under way in lanes that were closed. */
   async settled(): Promise<void> {
-    await Promise.all(this.#retiring);
+    await Promise.all(this.#retiring.keys());
   }
 
   #open(nas: CommandedNas, graceMs: number): void {
@@ -129,6 +132,6 @@ export class LaneKeeper {
       .retire(stopsDriver)
       .catch((error: unknown) => this.#deps.log.error({ err: error, nas: lane.nas.name }, 'a driver did not stop'))
       .finally(() => this.#retiring.delete(retiring));
-    this.#retiring.add(retiring);
+    this.#retiring.set(retiring, lane.nas.name);
   }
 }

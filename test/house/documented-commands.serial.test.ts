@@ -39,6 +39,7 @@ const notRun: Record<string, Record<string, string>> = {
     'sluice nas forget bras9': 'needs a NAS that was taken away; test/cli/nas-forget.test.ts has one',
     'sluice reconcile': 'needs a NAS that lists what it has',
   },
+  'docs/access-lines.md': {},
   'docs/benchmarks.md': {
     'apt-get install': 'installs packages',
     'npm run bench': 'a quarter of an hour; test/interop/bench.serial.test.ts runs a quick one',
@@ -272,6 +273,10 @@ t.test('every document with commands is followed here', async (t) => {
 
 t.test('README.md', async (t) => {
   await follow(t, await makeWorld(t), 'README.md');
+});
+
+t.test('docs/access-lines.md', async (t) => {
+  await follow(t, await makeWorld(t), 'docs/access-lines.md');
 });
 
 t.test('docs/benchmarks.md', async (t) => {

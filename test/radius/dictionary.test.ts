@@ -8,7 +8,10 @@ import {
   AcctStatusType,
   AdslForumAttribute,
   Attribute,
+  CiscoAttribute,
+  ErxAttribute,
   MicrosoftAttribute,
+  RedbackAttribute,
   Vendor,
 } from '../../src/radius/attribute-number.js';
 import { DictionaryError, loadDictionary } from '../../src/radius/dictionary-file.js';
@@ -34,6 +37,9 @@ t.test('the shipped dictionary', (t) => {
     [0, Attribute, ''],
     [Vendor.microsoft, MicrosoftAttribute, 'ms'],
     [Vendor.adslForum, AdslForumAttribute, 'adsl'],
+    [Vendor.cisco, CiscoAttribute, 'cisco'],
+    [Vendor.redback, RedbackAttribute, ''],
+    [Vendor.erx, ErxAttribute, 'erx'],
   ] as const)
     for (const [name, number] of Object.entries(numbers)) {
       const found = kebab(dictionary.attributeByNumber(vendor, number)?.name ?? '?');
@@ -46,7 +52,9 @@ t.test('the shipped dictionary', (t) => {
   for (const [vendor, number] of [
     ['Cisco', 9],
     ['Microsoft', 311],
+    ['Redback', 2352],
     ['ADSL-Forum', 3561],
+    ['ERX', 4874],
     ['WISPr', 14122],
     ['Mikrotik', 14988],
   ] as const)

@@ -3,26 +3,17 @@
  */
 import t from 'tap';
 import { type EnforcementWrite, writeAndEndEnforcements } from '../../src/store/enforcement-writes.js';
+import { unchanged } from '../../src/workers/enforcement-look.js';
 import { freshDatabase } from '../support/database.js';
+import { enforcedRow } from '../support/enforced-row.js';
 import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
 import { until } from '../support/until.js';
 
 const written = (id: number): EnforcementWrite => ({
-  id,
-  generation: 0,
-  isAttempt: false,
-  desired: null,
+  ...unchanged(enforcedRow({ id, generation: 0 })),
   known: { applied: null, attempted: [] },
-  mayBePresent: false,
   state: 'pending',
   attempts: 3,
-  fusePassed: false,
-  dueAtMs: null,
-  parked: null,
-  goneAtMs: null,
-  lastOutcome: null,
-  lastError: null,
-  disproved: 0,
 });
 
 t.test('what is written and what is ended in one transaction is locked in the order of ids', async (t) => {

@@ -33,7 +33,7 @@ export async function temporaryFolder(t: Pick<Test, 'teardown'>): Promise<string
   return directory;
 }
 
-type Overrides = Partial<Pick<ApplierDeps, 'batchRecords' | 'retryMaxMs' | 'resolve'>> & {
+type Overrides = Partial<Pick<ApplierDeps, 'batchRecords' | 'retryMaxMs' | 'resolve' | 'leaseRules' | 'onLeases'>> & {
   instance?: string;
   directory?: string;
   /** False: the caller starts it. */
@@ -63,6 +63,8 @@ export async function runApplier(
     readClass: readPlainClass,
     onSettled: (ids) => ids.forEach((id) => settled.add(id)),
     onRestart: () => undefined,
+    leaseRules: () => ({ routingDomain: 'default', lineOf: () => undefined, nasOf: () => undefined }),
+    onLeases: () => undefined,
     onceReceived: () => undefined,
     log: pino({ level: process.env['SLUICE_TEST_LOG'] ?? 'silent' }),
     batchRecords: 500,

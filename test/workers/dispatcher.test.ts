@@ -108,6 +108,29 @@ t.test('an entry is put, follows its key, and nothing is left of it after deleti
   t.equal((await pool.query('SELECT FROM period WHERE closed_at IS NULL')).rowCount, 0, 'and then its period closes');
 });
 
+t.test('whoever gets the address of somebody else waits until that one is gone from the NAS', async (t) => {
+  const { database, pool, nas, alice, planId } = await scene(t, 'provisioned');
+  await startServer(t, database, [commandedNas('nas1', nas)]);
+  await until(isState(pool, 'converged'));
+  const bob = await addSubscriber(pool, {
+    accountId: await addAccount(pool, { planId }),
+    login: 'bob',
+    nas_name: 'nas1',
+  });
+  const before = nas.wire.length;
+  const client = await pool.connect();
+  await client.query('BEGIN');
+  await client.query(`UPDATE subscriber SET static_address = NULL WHERE id = $1`, [alice]);
+  await client.query(`UPDATE subscriber SET static_address = '100.64.0.7' WHERE id = $1`, [bob]);
+  await client.query('COMMIT');
+  client.release();
+  await until(() => nas.entries.has(`${String(bob)} 100.64.0.7`));
+  const order = nas.wire.slice(before).map(({ enforcementId, command }) => [enforcementId, command.name] as const);
+  const [removed, added] = ['user_del', 'user_add'].map((name) => order.findIndex((one) => one[1] === name));
+  t.ok(removed! >= 0 && removed! < added!, JSON.stringify(order));
+  t.same([...nas.entries.keys()], [`${String(bob)} 100.64.0.7`]);
+});
+
 t.test('a portal that lets in and out is followed', async (t) => {
   const { database, pool, nas, alice } = await scene(t, 'provisioned');
   const { default: pg } = await import('pg');
@@ -247,6 +270,26 @@ t.test('a NAS that leaves the configuration keeps its rows and is not commanded'
   await server.dispatcher.fetchDue();
   t.equal(nas.wire.length, before);
   t.match(await rowOf(pool), { state: 'converged', nas_name: 'nas1' });
+});
+
+t.test('a NAS that leaves the configuration is let go of only when nothing is under way to it', async (t) => {
+  const { database, pool, alice } = await scene(t, 'session');
+  let answers = (): void => undefined;
+  const answered = new Promise<void>((resolve) => (answers = resolve));
+  const nas = new FakeNas({ kind: 'session', pause: () => answered });
+  await openSession(pool, { nasName: 'nas1', subscriberId: alice });
+  const server = await startServer(t, database, [commandedNas('nas1', nas)]);
+  await until(() => nas.underWay.size === 1);
+  server.dispatcher.configure([]);
+  for (let turn = 0; turn < 3; turn++) await server.dispatcher.own();
+  const released = async () => (await pool.query('SELECT FROM nas_owner WHERE released_at IS NOT NULL')).rowCount === 1;
+  t.notOk(await released(), 'another server would speak to it while our command is on its way');
+  answers();
+  await until(async () => {
+    await server.dispatcher.own();
+    return await released();
+  });
+  t.same(nas.underWay.get(Number([...nas.underWay.keys()][0])), 0);
 });
 
 t.test('a NAS that leaves the configuration and is back before anybody let go of it is commanded again', async (t) => {
