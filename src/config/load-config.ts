@@ -11,6 +11,7 @@ import type { Config, NasEntry, Profile } from './config.js';
 import { RecordingFiles, diskFiles } from './config-files.js';
 import type { ConfigFiles } from './config-files.js';
 import { formatEndpoint, isLoopback } from './endpoint.js';
+import { readIntake } from './intake-secrets.js';
 import { readLinesFile } from './lines-file.js';
 import { openDocument, resolvePath } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
@@ -18,7 +19,7 @@ import { readNasFiles } from './nas-files.js';
 import type { NasDraft } from './nas-files.js';
 import { ConfigError, sortProblems } from './problem.js';
 import { readProfiles } from './profile-files.js';
-import { validate } from './schema-problems.js';
+import { keyText, validate } from './schema-problems.js';
 import { createMissingSecrets, readKey } from './secret-files.js';
 import { SecretValue } from './secret-value.js';
 import type { StatusUser } from './status-user.js';
@@ -133,8 +134,13 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
   const classKey = await readKey(context, classKeyFile, placeOf('radius', 'class_key_file'));
   const passwordKey = await readKey(context, passwordKeyFile, placeOf('radius', 'password_key_file'));
   const spoolDirectory = resolvePath(context, settings.spool.directory, placeOf('spool', 'directory'));
+  const intake = await readIntake(context, result.value.intake, (path) => ({
+    file,
+    line: document.lineOf(['intake', ...path]),
+    key: keyText(['intake', ...path]),
+  }));
   if (classKey === undefined || passwordKey === undefined || spoolDirectory === undefined) return undefined;
-  if (moreUsers === undefined) return undefined;
+  if (moreUsers === undefined || intake === undefined) return undefined;
   const url = settings.database.url;
   return {
     ...settings,
@@ -142,6 +148,7 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
     radius: { ...radius, classKey, passwordKey },
     spool: { ...settings.spool, directory: spoolDirectory },
     status: { ...status, users },
+    intake,
   };
 }
 
