@@ -214,6 +214,7 @@ function checkListeners(
       if (one.port !== 0) claim('udp', formatEndpoint(one), placeOf('radius', key));
     }
   }
+  for (const one of file.dhcp.listen) if (one.port !== 0) claim('udp', formatEndpoint(one), placeOf('dhcp', 'listen'));
   if (file.database.url === undefined) claim('tcp', `127.0.0.1:${file.database.port}`, placeOf('database', 'port'));
   for (const section of ['status', 'intake'] as const) {
     const { listen } = file[section];
