@@ -6,6 +6,7 @@
  * Invariant: an empty file is valid, and each limit of the server has its key, default, bounds and reason here.
  */
 import { z } from 'zod';
+import { monitoringSchema } from './monitoring-schema.js';
 import { endpoint, name, onOff, path, wholeNumber } from './setting.js';
 import { statusUser } from './status-user.js';
 
@@ -415,6 +416,7 @@ export const serverSchema = z.strictObject({
   access_attempts: accessAttempts,
   status,
   intake,
+  monitoring: monitoringSchema,
   log,
 });
 
