@@ -126,7 +126,7 @@ export async function listDeviceEvents(pool: Pool, deviceId: number, limit: numb
   return (
     await pool.query<DeviceEventRow>(
       `SELECT received_at, at, status, old_status, effect, told, source, note FROM device_event
-        WHERE device_id = $1 ORDER BY received_at DESC LIMIT $2`,
+        WHERE device_id = $1 ORDER BY received_at DESC, at DESC LIMIT $2`,
       [deviceId, limit],
     )
   ).rows;
