@@ -2,11 +2,12 @@
  * Every key of `[monitoring]`: how the people of a device group are told. Enters: nothing. Leaves: one strict zod schema. Invariant: an empty
  * section tells nobody.
  */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { onOff, path, wholeNumber } from './setting.js';
 
-/** Letters that the host of a mail server may have: a name, or an address of IPv4 or IPv6. */
-const hostPattern = /^[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$/u;
+/** A name of DNS; an address is told by `isIP`. */
+const hostNamePattern = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/u;
 /** One mailbox without a display name. What an envelope cannot carry is refused here. */
 // eslint-disable-next-line no-control-regex
 const mailboxPattern = /^[^\s\u0000-\u001f\u007f@<>(),;:"\\]+@[^\s\u0000-\u001f\u007f@<>(),;:"\\]+$/u;
@@ -18,9 +19,11 @@ export const monitoringSchema = z
   .strictObject({
     smtp_host: z
       .string()
-      .refine((text) => hostPattern.test(text), {
+      .refine((text) => hostNamePattern.test(text) || isIP(text) !== 0, {
         message: 'is not the name of a host',
-        params: { remedy: 'write the name or address of your mail server, such as "mail.example"' },
+        params: {
+          remedy: 'write the name or address of your mail server, such as "mail.example"; the port is smtp_port',
+        },
       })
       .optional()
       .describe('The mail server that takes our mail. Absent: no mail is sent, and none is kept for later.'),
