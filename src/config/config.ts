@@ -145,7 +145,7 @@ export interface Profile extends CamelKeys<
 }
 
 /** Everything that the files say. */
-export interface Config extends Omit<ServerSettings, 'database' | 'radius'> {
+export interface Config extends Omit<ServerSettings, 'database' | 'radius' | 'monitoring'> {
   readonly confDir: string;
   readonly dataDir: string;
   readonly database: Omit<ServerSettings['database'], 'url'> & {
@@ -157,6 +157,13 @@ export interface Config extends Omit<ServerSettings, 'database' | 'radius'> {
     readonly classKey: SecretValue;
     /** 32 octets; missing until `createMissingSecrets` has run. */
     readonly passwordKey: SecretValue;
+  };
+  readonly monitoring: Omit<ServerSettings['monitoring'], 'smtpPasswordFile' | 'smtpCaFile' | 'webhookSecrets'> & {
+    readonly smtpPassword: SecretValue | undefined;
+    /** PEM; undefined: the authorities that Node knows. */
+    readonly smtpCa: string | undefined;
+    /** By name. Ask with `Object.hasOwn`. */
+    readonly webhookSecrets: Readonly<Record<string, SecretValue>>;
   };
   readonly nas: readonly NasEntry[];
   /** By name: those that a NAS uses and all in the conf folder. Ask with `Object.hasOwn`. */

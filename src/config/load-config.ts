@@ -14,6 +14,7 @@ import { formatEndpoint, isLoopback } from './endpoint.js';
 import { readLinesFile } from './lines-file.js';
 import { openDocument, resolvePath } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
+import { readMonitoring } from './monitoring-files.js';
 import { readNasFiles } from './nas-files.js';
 import type { NasDraft } from './nas-files.js';
 import { ConfigError, sortProblems } from './problem.js';
@@ -132,9 +133,10 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
   const { classKeyFile, passwordKeyFile, ...radius } = settings.radius;
   const classKey = await readKey(context, classKeyFile, placeOf('radius', 'class_key_file'));
   const passwordKey = await readKey(context, passwordKeyFile, placeOf('radius', 'password_key_file'));
+  const monitoring = await readMonitoring(context, result.value.monitoring, (key) => placeOf('monitoring', key));
   const spoolDirectory = resolvePath(context, settings.spool.directory, placeOf('spool', 'directory'));
   if (classKey === undefined || passwordKey === undefined || spoolDirectory === undefined) return undefined;
-  if (moreUsers === undefined) return undefined;
+  if (moreUsers === undefined || monitoring === undefined) return undefined;
   const url = settings.database.url;
   return {
     ...settings,
@@ -142,6 +144,7 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
     radius: { ...radius, classKey, passwordKey },
     spool: { ...settings.spool, directory: spoolDirectory },
     status: { ...status, users },
+    monitoring,
   };
 }
 

@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { dhcp } from './dhcp-schema.js';
+import { monitoringSchema } from './monitoring-schema.js';
 import { endpoint, name, onOff, path, wholeNumber } from './setting.js';
 import { statusUser } from './status-user.js';
 
@@ -417,6 +418,7 @@ export const serverSchema = z.strictObject({
   status,
   intake,
   dhcp,
+  monitoring: monitoringSchema,
   log,
 });
 

@@ -209,7 +209,10 @@ t.test('what is refused, with its constraint', async (t) => {
     [set(`device_id = 4711`), 'subscriber_device_fkey'],
     [set(`option82_auth = 'name'`), 'subscriber_option82_auth_known'],
   ];
-  for (const [sql, constraint] of table) await t.rejects(pool.query(sql), { constraint }, sql);
+  for (const [sql, constraint] of table) {
+    const answer = await pool.query(sql).catch((error: unknown) => error);
+    t.match(answer, { constraint }, sql);
+  }
   await t.rejects(pool.query('DELETE FROM device'), { code: '23001', hint: /deleted = true/ });
   for (const good of [
     insert('mac', `'02:00:00:00:00:02'::macaddr`),
