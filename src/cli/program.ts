@@ -16,6 +16,7 @@ import { registerExplainCommand } from './explain-command.js';
 import { registerHoldCommands } from './hold-commands.js';
 import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
+import { registerIntakeCommands } from './intake-commands.js';
 import { registerIpCommands } from './ip-commands.js';
 import { registerLineCommands } from './line-commands.js';
 import { registerNasCommands } from './nas-commands.js';
@@ -99,6 +100,7 @@ export function buildProgram(context: CommandContext): Command {
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);
+  registerIntakeCommands(program, context);
   registerToolCommands(program, context);
   return program;
 }

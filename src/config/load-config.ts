@@ -11,6 +11,7 @@ import type { Config, NasEntry, Profile } from './config.js';
 import { RecordingFiles, diskFiles } from './config-files.js';
 import type { ConfigFiles } from './config-files.js';
 import { formatEndpoint, isLoopback } from './endpoint.js';
+import { readIntake } from './intake-secrets.js';
 import { readLinesFile } from './lines-file.js';
 import { openDocument, resolvePath } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
@@ -19,7 +20,7 @@ import { readNasFiles } from './nas-files.js';
 import type { NasDraft } from './nas-files.js';
 import { ConfigError, sortProblems } from './problem.js';
 import { readProfiles } from './profile-files.js';
-import { validate } from './schema-problems.js';
+import { keyText, validate } from './schema-problems.js';
 import { createMissingSecrets, readKey } from './secret-files.js';
 import { SecretValue } from './secret-value.js';
 import type { StatusUser } from './status-user.js';
@@ -135,8 +136,13 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
   const passwordKey = await readKey(context, passwordKeyFile, placeOf('radius', 'password_key_file'));
   const monitoring = await readMonitoring(context, result.value.monitoring, (key) => placeOf('monitoring', key));
   const spoolDirectory = resolvePath(context, settings.spool.directory, placeOf('spool', 'directory'));
+  const intake = await readIntake(context, result.value.intake, (path) => ({
+    file,
+    line: document.lineOf(['intake', ...path]),
+    key: keyText(['intake', ...path]),
+  }));
   if (classKey === undefined || passwordKey === undefined || spoolDirectory === undefined) return undefined;
-  if (moreUsers === undefined || monitoring === undefined) return undefined;
+  if (moreUsers === undefined || monitoring === undefined || intake === undefined) return undefined;
   const url = settings.database.url;
   return {
     ...settings,
@@ -145,6 +151,7 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
     spool: { ...settings.spool, directory: spoolDirectory },
     status: { ...status, users },
     monitoring,
+    intake,
   };
 }
 

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { dhcp } from './dhcp-schema.js';
 import { monitoringSchema } from './monitoring-schema.js';
+import { intake } from './intake-schema.js';
 import { endpoint, name, onOff, path, wholeNumber } from './setting.js';
 import { statusUser } from './status-user.js';
 
@@ -379,18 +380,6 @@ const status = z
   })
   .prefault({})
   .describe('What the server tells about itself, and the pages for people.');
-
-const intake = z
-  .strictObject({
-    listen: endpoint()
-      .prefault('127.0.0.1:8067')
-      .describe('For lease hooks and monitoring events. Checked, and not used yet: nothing listens here.'),
-  })
-  .prefault({})
-  .describe(
-    'Events from other programs. **Not used in this release**: the section is accepted and checked, so that a configuration ' +
-      'may have it already, and nothing listens.',
-  );
 
 const log = z
   .strictObject({
