@@ -117,6 +117,13 @@ const relay = z
 
 type RelayFile = z.output<typeof relay>;
 
+const leasedNetwork = z.strictObject({
+  network: networks().describe(
+    'Addresses that DHCP servers give: an IPv4 network, or a list of them. Of two that overlap the longer prefix counts.',
+  ),
+  nas: name().describe('The NAS that opens them for subscribers who are bound to none.'),
+});
+
 /** The section `[dhcp]`. */
 export const dhcp = z
   .strictObject({
@@ -133,6 +140,24 @@ export const dhcp = z
       .max(maxRelays)
       .prefault([])
       .describe('Who may send, one [[dhcp.relays]] table each. Nobody else is listened to.'),
+    routing_domain: name().default('default').describe('The routing domain of all leases, as pools and NASes name it.'),
+    networks: z
+      .array(leasedNetwork)
+      .max(maxRelays)
+      .prefault([])
+      .describe(
+        'Which NAS serves which addresses, one [[dhcp.networks]] table each. A subscriber who is bound to a NAS is served there. Without either a lease is ' +
+          'counted and shown, and opens nothing.',
+      ),
+    ignore_networks: z
+      .array(ipv4Network())
+      .max(maxNetworks)
+      .prefault([])
+      .describe('Addresses of set-top boxes, telephones and management: their events are counted and go no further.'),
+    receive_buffer_bytes: wholeNumber(
+      { min: 65_536, max: 268_435_456, default: 4_194_304 },
+      'What the kernel may hold while the event loop is busy: some 7,000 packets. It grants at most net.core.rmem_max.',
+    ),
     max_held_requests: wholeNumber(
       { min: 16, max: 1_000_000, default: 10_000 },
       'DHCPREQUESTs that wait for a leasequery at most. Beyond it they are passed on as hints, and counted. A whole city that comes back from a ' +
