@@ -292,6 +292,12 @@ const byDefault: readonly Vector[] = [
     { port: 'rel0', device: name('accel-nas1') },
   ],
   [
+    'accel-ppp passing on what an access node said: text and a bare MAC address',
+    'accel-ppp',
+    source(inHex('olt1/0/2/3:7'), '0200000099aa'),
+    { port: 'olt1/0/2/3:7', device: mac('02:00:00:00:99:aa') },
+  ],
+  [
     'an interface whose name has six characters is no MAC address',
     'accel-ppp',
     source(inHex('eth0.5'), inHex('nas-1')),
