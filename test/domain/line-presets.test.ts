@@ -558,14 +558,15 @@ t.test('the worst values that are known take less than a frame of a film', async
     unit.repeat(Math.floor(510 / unit.length)),
   );
   for (const circuitId of worst) for (const remoteId of worst) everything.find(source(circuitId, remoteId));
-  const startedAtMs = performance.now();
+  const before = process.cpuUsage();
   let count = 0;
   for (const circuitId of worst)
     for (const remoteId of worst) {
       everything.find(source(circuitId, remoteId, { subscriberId: remoteId, nasPortId: circuitId }));
       count++;
     }
-  const eachMs = (performance.now() - startedAtMs) / count;
+  const { user, system } = process.cpuUsage(before);
+  const eachMs = (user + system) / 1_000 / count;
   t.ok(eachMs < 40, `${eachMs.toFixed(2)} ms each`);
 });
 
