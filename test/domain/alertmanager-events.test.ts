@@ -1,4 +1,5 @@
 /** Notifications of Alertmanager as events of devices; the example of docs/monitoring.md is read by test/house/monitoring-document.test.ts. */
+import fc from 'fast-check';
 import t from 'tap';
 import { alertmanagerEvents } from '../../src/domain/alertmanager-events.js';
 
@@ -72,4 +73,38 @@ t.test('what is no notification', async (t) => {
     t.match(alertmanagerEvents(body, now), { ok: false, problem: /version 4/u }, JSON.stringify(body));
   t.match(alertmanagerEvents({ version: '4', alerts: {} }, now), { ok: false, problem: /no list/u });
   t.match(read(...Array.from({ length: 10_001 }, () => null)), { ok: false, problem: /more than 10000/u });
+});
+
+t.test('no body makes it throw, and no event is later than now or without a device', async (t) => {
+  const value = fc.jsonValue({ maxDepth: 5 });
+  const record = fc.dictionary(fc.constantFrom('device', 'instance', 'device_status', 'summary', '__proto__'), value);
+  const anyAlert = fc.oneof(
+    value,
+    fc.record(
+      {
+        status: fc.oneof(fc.constantFrom('firing', 'resolved'), value),
+        labels: fc.oneof(record, value),
+        annotations: fc.oneof(record, value),
+        startsAt: fc.oneof(
+          fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
+          value,
+        ),
+        endsAt: fc.oneof(
+          fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
+          value,
+        ),
+      },
+      { requiredKeys: [] },
+    ),
+  );
+  const body = fc.oneof(value, fc.record({ version: fc.constant('4'), alerts: fc.oneof(fc.array(anyAlert), value) }));
+  fc.assert(
+    fc.property(body, (given) => {
+      const reading = alertmanagerEvents(given, now);
+      if (!reading.ok) return reading.problem !== '';
+      return reading.events.every((event) => event.device !== '' && event.eventAtMs <= now && event.eventAtMs > 0);
+    }),
+    { numRuns: 2_000 },
+  );
+  t.pass('for all of them');
 });
