@@ -11,6 +11,7 @@ import type { GlobalOptions, StartServer } from './command-context.js';
 import { exitCode } from './command-error.js';
 import type { CommandIo } from './command-io.js';
 import { registerConfigCommands } from './config-commands.js';
+import { registerDeviceCommands } from './device-commands.js';
 import { registerExplainCommand } from './explain-command.js';
 import { registerHoldCommands } from './hold-commands.js';
 import { registerImportCommands } from './import-freeradius.js';
@@ -95,6 +96,7 @@ export function buildProgram(context: CommandContext): Command {
   registerNasCommands(program, context);
   registerReconcileCommand(program, context);
   registerLineCommands(program, context);
+  registerDeviceCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);

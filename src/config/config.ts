@@ -146,7 +146,7 @@ export interface Profile extends CamelKeys<
 }
 
 /** Everything that the files say. */
-export interface Config extends Omit<ServerSettings, 'database' | 'radius' | 'intake'> {
+export interface Config extends Omit<ServerSettings, 'database' | 'radius' | 'monitoring' | 'intake'> {
   readonly confDir: string;
   readonly dataDir: string;
   readonly database: Omit<ServerSettings['database'], 'url'> & {
@@ -158,6 +158,13 @@ export interface Config extends Omit<ServerSettings, 'database' | 'radius' | 'in
     readonly classKey: SecretValue;
     /** 32 octets; missing until `createMissingSecrets` has run. */
     readonly passwordKey: SecretValue;
+  };
+  readonly monitoring: Omit<ServerSettings['monitoring'], 'smtpPasswordFile' | 'smtpCaFile' | 'webhookSecrets'> & {
+    readonly smtpPassword: SecretValue | undefined;
+    /** PEM; undefined: the authorities that Node knows. */
+    readonly smtpCa: string | undefined;
+    /** By name. Ask with `Object.hasOwn`. */
+    readonly webhookSecrets: Readonly<Record<string, SecretValue>>;
   };
   readonly intake: IntakeSettings;
   readonly nas: readonly NasEntry[];

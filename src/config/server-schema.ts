@@ -6,6 +6,8 @@
  * Invariant: an empty file is valid, and each limit of the server has its key, default, bounds and reason here.
  */
 import { z } from 'zod';
+import { dhcp } from './dhcp-schema.js';
+import { monitoringSchema } from './monitoring-schema.js';
 import { intake } from './intake-schema.js';
 import { endpoint, name, onOff, path, wholeNumber } from './setting.js';
 import { statusUser } from './status-user.js';
@@ -404,6 +406,8 @@ export const serverSchema = z.strictObject({
   access_attempts: accessAttempts,
   status,
   intake,
+  dhcp,
+  monitoring: monitoringSchema,
   log,
 });
 

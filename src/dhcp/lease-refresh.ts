@@ -11,8 +11,10 @@ import type { DhcpClock, LeaseServer, QueryOutcome } from './lease-query-client.
 import { commitOf } from './packet-event.js';
 import { serverName, type Relays } from './relay-table.js';
 
-/** Addresses asked about at once: a thousand a second at a round trip of some ms on, and no burst that a server would feel. */
-const parallel = 16;
+/** Addresses asked about at once at most: some thousand a second where an answer takes a few ms, and no burst that a server would feel. */
+export const mostParallel = 16;
+/** Pause before a server is asked again that has as many open questions as it may, ms; DHCPREQUESTs that wait go first. */
+const busyPauseMs = 100;
 
 /** A server that was silent to so many questions in a row is down, and is not asked again in this round. */
 const silencesInARow = 8;
@@ -40,6 +42,8 @@ export interface LeaseRefreshOptions {
   readonly relays: Relays;
   readonly ask: (server: LeaseServer, question: LeaseQuestion) => Promise<QueryOutcome>;
   readonly deliver: (event: LeaseEvent) => void;
+  /** Addresses asked about at once. */
+  readonly parallel: number;
   /** Asked before each address; true ends the work. */
   readonly isStopped: () => boolean;
 }
@@ -62,7 +66,7 @@ export async function refreshLeases(
       underWay.delete(one);
     });
     underWay.add(one);
-    if (underWay.size >= parallel) await Promise.race(underWay);
+    if (underWay.size >= options.parallel) await Promise.race(underWay);
   }
   await Promise.all(underWay);
   return { end, ...counts };
@@ -106,10 +110,15 @@ class Round {
 
   async #ask(server: LeaseServer, address: number): Promise<QueryOutcome> {
     if (this.#isDown(server)) return { answer: 'silence', reason: 'timeout' };
-    const outcome = await this.#options.ask(server, { by: 'address', address });
+    const { ask, clock } = this.#options;
+    let outcome = await ask(server, { by: 'address', address });
+    while (outcome.answer === 'silence' && outcome.reason === 'busy') {
+      await new Promise<void>((resolve) => clock.startTimer(busyPauseMs, resolve));
+      outcome = await ask(server, { by: 'address', address });
+    }
     const name = serverName(server);
     if (outcome.answer !== 'silence') this.#silences.delete(name);
-    else if (outcome.reason !== 'busy') this.#silences.set(name, (this.#silences.get(name) ?? 0) + 1);
+    else this.#silences.set(name, (this.#silences.get(name) ?? 0) + 1);
     return outcome;
   }
 

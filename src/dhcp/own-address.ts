@@ -12,8 +12,10 @@ export async function ownAddressToward(address: string, port: number): Promise<s
   const socket = createSocket('udp4');
   try {
     return await new Promise<string | undefined>((resolve) => {
+      // A callback of connect would be told of failures too, in place of this event.
       socket.once('error', () => resolve(undefined));
-      socket.connect(port, address, () => resolve(socket.address().address));
+      socket.once('connect', () => resolve(socket.address().address));
+      socket.connect(port, address);
     });
   } finally {
     socket.close();

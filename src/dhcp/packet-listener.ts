@@ -1,8 +1,8 @@
 /**
  * The listener for copies of relayed packets on 67/udp. Enters: datagrams. Leaves: lease events for a sink; questions to the leasequery servers
  * of the configuration; counts. Invariants: a packet of a source or giaddr that is not listed has no effect; nothing is ever sent to a client
- * or relay (the only octets that leave are leasequeries to configured servers); every datagram ends as an event, a held DHCPREQUEST, an answer
- * to a question of ours, or a counted drop; what the network does never throws.
+ * or relay (the only octets that leave are leasequeries to configured servers); until it is stopped, every datagram ends as an event, a held
+ * DHCPREQUEST, an answer to a question of ours, or a counted drop; what the network does never throws.
  */
 import type { LeaseEvent, LeaseEventKind, LeaseSink } from '../domain/lease-event.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
@@ -14,7 +14,7 @@ import {
   type LeaseServer,
   type QueryOutcome,
 } from './lease-query-client.js';
-import { refreshLeases, type BelievedLease, type RefreshResult } from './lease-refresh.js';
+import { mostParallel, refreshLeases, type BelievedLease, type RefreshResult } from './lease-refresh.js';
 import { ownAddressToward } from './own-address.js';
 import { decodePacket, type DhcpPacket } from './packet.js';
 import { meaningOf } from './packet-event.js';
@@ -137,12 +137,14 @@ export class DhcpPacketListener {
 
   /** After an outage: asks the servers about leases that are believed in, and hands on what they say. Ends early with `stop`. */
   async refresh(leases: Iterable<BelievedLease> | AsyncIterable<BelievedLease>): Promise<RefreshResult> {
-    const { clock, relays } = this.#options;
+    const { clock, relays, maxLeasequeries } = this.#options;
     return await refreshLeases(leases, {
       clock,
       relays,
       ask: (server, question) => this.#client.ask(server, question),
       deliver: (event) => this.#deliver(event, relays.byName(event.source)?.name ?? refreshed),
+      // Half of the places are left to those who wait to get on.
+      parallel: Math.max(1, Math.min(mostParallel, Math.floor(maxLeasequeries / 2))),
       isStopped: () => this.#stopped,
     });
   }

@@ -3,9 +3,10 @@
 import t from 'tap';
 import type { LeaseEvent } from '../../src/domain/lease-event.js';
 import type { QueryOutcome, LeaseServer } from '../../src/dhcp/lease-query-client.js';
-import { refreshLeases, type BelievedLease } from '../../src/dhcp/lease-refresh.js';
+import { mostParallel, refreshLeases, type BelievedLease } from '../../src/dhcp/lease-refresh.js';
 import { RelayTable, type Relay } from '../../src/dhcp/relay-table.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { until } from '../support/until.js';
 
 const relay = (name: string, ...addresses: string[]): Relay => ({
   name,
@@ -47,6 +48,7 @@ async function refresh(leases: Iterable<BelievedLease> | AsyncIterable<BelievedL
       return await says(server, question.by === 'address' ? question.address : 0);
     },
     deliver: (event) => delivered.push(event),
+    parallel: mostParallel,
     isStopped: () => false,
   });
   return { result, delivered, asked, atMs: clock.nowMs() };
@@ -180,6 +182,25 @@ t.test('no more are read than are asked about at once', async (t) => {
   t.equal(most, 16);
 });
 
+t.test('a server with as many open questions as it may have is asked again a moment later', async (t) => {
+  const clock = new ManualClock();
+  let asked = 0;
+  const refreshed = refreshLeases([lease('olt-1')], {
+    clock,
+    relays,
+    ask: async () => (++asked < 3 ? { answer: 'silence', reason: 'busy' } : active(1)),
+    deliver: () => undefined,
+    parallel: 1,
+    isStopped: () => false,
+  });
+  for (const count of [1, 2]) {
+    await until(() => asked === count && clock.pending === 1);
+    clock.advance(100);
+  }
+  t.match(await refreshed, { end: 'all', active: 1 });
+  t.equal(asked, 3);
+});
+
 t.test('a stop ends it', async (t) => {
   const asked: string[] = [];
   const result = await refreshLeases([lease('olt-1'), lease('olt-1'), lease('olt-1')], {
@@ -190,6 +211,7 @@ t.test('a stop ends it', async (t) => {
       return silence;
     },
     deliver: () => undefined,
+    parallel: 1,
     isStopped: () => asked.length > 0,
   });
   t.match(result, { end: 'stopped', undecided: 1 });

@@ -45,6 +45,7 @@ const notRun: Record<string, Record<string, string>> = {
     'npm run bench': 'a quarter of an hour; test/interop/bench.serial.test.ts runs a quick one',
   },
   'docs/migration.md': {},
+  'docs/monitoring.md': {},
   'docs/operations.md': {
     'git clone URL /opt/sluice': 'test/interop/fresh-clone.serial.test.ts clones and starts',
     'cd /opt/sluice && node bin/launch.mjs --setup-only': 'test/house/launch.test.ts sets up a checkout',
@@ -147,6 +148,7 @@ async function makeWorld(t: Pick<Test, 'teardown'>, databaseUrl?: string, moveTo
   for (const [name, body] of Object.entries(standIns))
     await writeFile(at('stand-ins', name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
   await writeFile(at('people.csv'), 'login,password,plan,ip\nivanov,wonderland,home,100.64.9.9\n');
+  await writeFile(at('devices.csv'), 'kind,name,mac,place\ncisco,sw-mira-3,001e.58aa.bb03,"Mira 3, cellar"\n');
 
   const environment = {
     PATH: [at('stand-ins'), at('usr/local/bin'), process.env['PATH']].join(':'),
@@ -298,6 +300,11 @@ t.test('docs/migration.md', async (t) => {
   const world = await makeWorld(t, url);
   await writeFile(join(world.directory, 'conf', 'freeradius.url'), `${foreign.url}\n`);
   await follow(t, world, 'docs/migration.md');
+});
+
+t.test('docs/monitoring.md', async (t) => {
+  const { url } = await freshDatabase(t);
+  await follow(t, await makeWorld(t, url), 'docs/monitoring.md');
 });
 
 t.test('docs/operations.md: installed, moved to a PostgreSQL server, and everybody is still there', async (t) => {

@@ -6,23 +6,18 @@ import { Inbox, inboxSinkOf } from '../../src/dhcp/inbox.js';
 import { systemIntakeClock } from '../../src/dhcp/intake-clock.js';
 import { IntakeLedger } from '../../src/dhcp/intake-ledger.js';
 import type { LeaseEvent, LeaseEventKind } from '../../src/domain/lease-event.js';
+import { leaseSeconds, startIscDhcpd, startKea, startRelay } from '../support/dhcp-daemons.js';
 import {
   clientMac,
-  daemonOf,
   documented,
   relayCircuitId,
   startDhcpNetwork,
-  untilSaid,
   withoutDhcpNetwork,
 } from '../support/dhcp-network.js';
-import type { Daemon, DhcpNetwork } from '../support/dhcp-network.js';
 import { KeptLeases } from '../support/intake.js';
 import { until } from '../support/until.js';
 
 const skip = await withoutDhcpNetwork();
-
-/** Leases of the tests, seconds: long enough to be renewed, short enough to be waited for. */
-const leaseSeconds = 12;
 
 /** The inbox of the host, as Sluice watches it, and every event that came of it. */
 class WatchedInbox {
@@ -61,51 +56,6 @@ async function watch(t: Test, folder: string): Promise<WatchedInbox> {
   inbox.start();
   t.teardown(() => inbox.stop());
   return inbox;
-}
-
-/** The relay of the document. */
-async function startRelay({ relay }: DhcpNetwork): Promise<Daemon> {
-  const daemon = daemonOf(relay.start('sh', '-c', `exec ${await documented('dhcrelay')} 2>&1`));
-  await untilSaid(daemon, 'Sending on   Socket/fallback');
-  return daemon;
-}
-
-async function startIscDhcpd({ server }: DhcpNetwork): Promise<Daemon> {
-  const configuration = await documented('dhcpd.conf');
-  await server.sh(await documented('inbox-isc'));
-  await server.write('/etc/dhcp/dhcpd.conf', configuration);
-  await server.sh('dhcpd -t -cf /etc/dhcp/dhcpd.conf');
-  await server.write(
-    '/etc/dhcp/dhcpd.conf',
-    configuration.replaceAll('-lease-time 600;', `-lease-time ${String(leaseSeconds)};`),
-  );
-  await server.write('/var/lib/dhcp/dhcpd.leases', '');
-  const daemon = server.start('sh', '-c', 'exec dhcpd -4 -f -d -cf /etc/dhcp/dhcpd.conf eth0 2>&1');
-  await untilSaid(daemon, 'Server starting service.');
-  return daemon;
-}
-
-/** As the user that Debian has for it, with the capabilities of its unit. */
-const asKea =
-  'setpriv --reuid=_kea --regid=_kea --init-groups --inh-caps=+net_bind_service,+net_raw --ambient-caps=+net_bind_service,+net_raw';
-
-async function startKea({ server }: DhcpNetwork): Promise<Daemon> {
-  const configuration = await documented('kea-dhcp4.conf');
-  await server.sh(await documented('inbox-kea'));
-  await server.sh(await documented('kea-script'));
-  await server.write('/etc/kea/kea-dhcp4.conf', configuration);
-  await server.sh('kea-dhcp4 -t /etc/kea/kea-dhcp4.conf');
-  const file = JSON.parse(configuration) as { Dhcp4: Record<string, unknown> };
-  Object.assign(file.Dhcp4, {
-    'valid-lifetime': leaseSeconds,
-    'expired-leases-processing': { 'reclaim-timer-wait-time': 1 },
-    loggers: [{ name: 'kea-dhcp4', severity: 'INFO', output_options: [{ output: 'stdout' }] }],
-  });
-  await server.write('/etc/kea/kea-dhcp4.conf', JSON.stringify(file));
-  const environment = 'KEA_PIDFILE_DIR=/run/kea KEA_LOCKFILE_DIR=/run/lock/kea';
-  const daemon = server.start('sh', '-c', `exec env ${environment} ${asKea} kea-dhcp4 -c /etc/kea/kea-dhcp4.conf 2>&1`);
-  await untilSaid(daemon, 'DHCP4_STARTED');
-  return daemon;
 }
 
 const line = { circuitId: relayCircuitId, remoteId: null, subscriberId: null, switchMac: null, switchPort: null };

@@ -71,11 +71,36 @@ export interface Daemon {
   said(): string;
 }
 
+/** The address of the host, and that of the relay on the link to it. */
+const serverLink = { host: '10.0.0.1/24', relay: '10.0.0.2/24' };
+
+/**
+ * Makes the host of a DHCP server behind a router that is there already, with a subscriber on its link `eth1`. The router is the relay; it reaches the host by `eth2`.
+ */
+export async function joinDhcpNetwork(t: Test, relay: Namespace, home: Namespace): Promise<DhcpNetwork> {
+  process.env['PATH'] = systemPath;
+  const root = await newRoot(t);
+  const host = await makeNamespace(t, 'dhcp');
+  await link(relay, 'eth2', host, 'eth0');
+  await home.run('ip', 'link', 'set', 'eth0', 'address', clientMac);
+  // A relay tells servers the first address of the link.
+  await relay.sh(
+    `ip address flush dev eth1; ip address add 100.65.1.1/24 dev eth1; ip address add ${serverLink.relay} dev eth2`,
+  );
+  await host.sh(`ip address add ${serverLink.host} dev eth0; ip route add default via 10.0.0.2`);
+  return { server: await hostOf(host, root), relay, client: await clientOf(home, root) };
+}
+
+async function newRoot(t: Test): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'sluice-dhcp-'));
+  t.teardown(() => rm(root, { recursive: true, force: true }));
+  return root;
+}
+
 /** Makes the network, without anything that speaks DHCP yet. */
 export async function startDhcpNetwork(t: Test): Promise<DhcpNetwork> {
   process.env['PATH'] = systemPath;
-  const root = await mkdtemp(join(tmpdir(), 'sluice-dhcp-'));
-  t.teardown(() => rm(root, { recursive: true, force: true }));
+  const root = await newRoot(t);
   const [client, relay, host] = [
     await makeNamespace(t, 'client'),
     await makeNamespace(t, 'relay'),
@@ -85,9 +110,9 @@ export async function startDhcpNetwork(t: Test): Promise<DhcpNetwork> {
   await link(relay, 'eth0', host, 'eth0');
   await client.run('ip', 'link', 'set', 'eth0', 'address', clientMac);
   await relay.sh(
-    'ip address add 100.65.1.1/24 dev eth1; ip address add 10.0.0.2/24 dev eth0; sysctl -qw net.ipv4.ip_forward=1',
+    `ip address add 100.65.1.1/24 dev eth1; ip address add ${serverLink.relay} dev eth0; sysctl -qw net.ipv4.ip_forward=1`,
   );
-  await host.sh('ip address add 10.0.0.1/24 dev eth0; ip route add default via 10.0.0.2');
+  await host.sh(`ip address add ${serverLink.host} dev eth0; ip route add default via 10.0.0.2`);
   return { server: await hostOf(host, root), relay, client: await clientOf(client, root) };
 }
 
