@@ -88,7 +88,7 @@ export function readToldLease(told: ToldLease, heard: Heard): LeaseReading {
       via: heard.via,
       source: heard.source,
       address,
-      mac: mac === ZERO_MAC_ADDRESS ? null : mac,
+      mac: unlessZero(mac),
       leaseEndsAtMs: kind === 'commit' && leaseSeconds !== null ? eventAtMs + leaseSeconds * 1_000 : null,
       line,
     },
@@ -130,10 +130,15 @@ function readLine(told: ToldLease): LineEvidence | null | LeaseFault {
     circuitId,
     remoteId,
     subscriberId,
-    switchMac: switchMac === ZERO_MAC_ADDRESS ? null : switchMac,
+    switchMac: unlessZero(switchMac),
     switchPort,
   };
   return Object.values(line).every((one) => one === null) ? null : line;
+}
+
+/** What a device that knows no address puts in its place is nobody's. */
+function unlessZero(mac: string | null): string | null {
+  return mac === ZERO_MAC_ADDRESS ? null : mac;
 }
 
 /** The longest sub-option (RFC 3046 §2.0), octets. */

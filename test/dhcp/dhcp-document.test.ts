@@ -33,7 +33,7 @@ const notRun: Record<string, string> = {
 
 t.test('every block has a name, and a test that asks for it', async (t) => {
   const asked = await Promise.all(
-    ['test/dhcp/dhcp-document.test.ts', 'test/interop/dhcp-hook.test.ts'].map((file) =>
+    ['test/dhcp/dhcp-document.test.ts', 'test/interop/dhcp-hook.test.ts', 'test/support/dhcp-daemons.ts'].map((file) =>
       readFile(join(checkout, file), 'utf8'),
     ),
   );
