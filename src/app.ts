@@ -45,6 +45,7 @@ import { Spool } from './spool/spool.js';
 import type { SpoolAlarm } from './spool/alarm.js';
 import type { Health } from './status/health.js';
 import type { Labelled } from './status/metrics.js';
+import { believedLeases } from './store/believed-leases.js';
 import { classifyDatabaseError } from './store/database.js';
 import { Directory } from './store/directory.js';
 
@@ -375,6 +376,7 @@ export class Server {
       },
       this.#accessSettings(this.#policy!),
     );
+    void this.#leases?.refresh(believedLeases(side.pool, config.dhcp.routingDomain));
     await this.#radius?.openHeldBack();
     this.#supervision.status(this.#summary());
     // Others wait for this line, so it is written whatever the level is.
