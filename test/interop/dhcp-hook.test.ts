@@ -139,3 +139,45 @@ for (const { name, start, check, renewsWithLine } of [
     );
   });
 }
+
+t.test('Kea: a client says that somebody else has its address', { skip, timeout: 120_000 }, async (t) => {
+  const network = await startDhcpNetwork(t);
+  const { server, client } = network;
+  await startKea(network);
+  await startRelay(network);
+  const inbox = await watch(t, server.inbox);
+  client.start();
+  await until(async () => (await client.address()) !== undefined);
+  const address = (await client.address())!;
+  await client.decline(address, '10.0.0.1');
+  await until(() => inbox.of('decline').length >= 2);
+  // Once of the client; and once as a lease that is committed with this state, which is of nobody any more.
+  t.ok(inbox.of('decline').every((event) => event.address === address));
+  t.same(new Set(inbox.of('decline').map(({ mac }) => mac)), new Set([clientMac, null]));
+  const declinedAtMs = inbox.of('decline')[0]!.eventAtMs;
+  t.ok(
+    inbox.of('commit').every(({ eventAtMs }) => eventAtMs < declinedAtMs),
+    'a declined lease is no lease that was given',
+  );
+  t.same(inbox.faults, []);
+});
+
+t.test(
+  'ISC dhcpd tells of a declined address as of a lease that has ended, and not whose',
+  { skip, timeout: 120_000 },
+  async (t) => {
+    const network = await startDhcpNetwork(t);
+    const { server, client } = network;
+    const daemon = await startIscDhcpd(network);
+    await startRelay(network);
+    const inbox = await watch(t, server.inbox);
+    client.start();
+    await until(async () => (await client.address()) !== undefined);
+    await until(() => inbox.of('commit').length > 0);
+    await client.decline((await client.address())!, '10.0.0.1');
+    await untilSaid(daemon, 'DHCPDECLINE of ');
+    await until(() => inbox.of('expiry').length > 0);
+    t.match(inbox.of('expiry'), [{ address: await client.address(), mac: null }]);
+    t.same(inbox.of('decline'), []);
+  },
+);

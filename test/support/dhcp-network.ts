@@ -10,6 +10,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
+import { encodePacket, uint32Value } from '../../src/dhcp/encode-packet.js';
+import { MessageType, Op, Option } from '../../src/dhcp/packet-number.js';
+import { parseIpv4Address } from '../../src/domain/ipv4-address.js';
 import { checkout } from '../config/conf-folder.js';
 import { blocksOf } from './documented-blocks.js';
 import { canMakeNamespaces, makeNamespace, run } from './namespaces.js';
@@ -179,6 +182,8 @@ export interface DhcpClient {
   release(): Promise<void>;
   /** Goes away without a word. */
   vanish(): Promise<void>;
+  /** Says that somebody else has the address that this server gave (RFC 2131 §3.1.5). */
+  decline(address: string, server: string): Promise<void>;
   /** The address that it has, or undefined. */
   address(): Promise<string | undefined>;
 }
@@ -230,6 +235,24 @@ async function clientOf(namespace: Namespace, root: string): Promise<DhcpClient>
       await end('SIGKILL');
       await namespace.run('ip', 'address', 'flush', 'dev', 'eth0');
       await rm(join(folder, 'leases'), { force: true });
+    },
+    async decline(address, server) {
+      const packet = encodePacket(
+        { op: Op.request, xid: 0xdec1, htype: 1, chaddr: Buffer.from(clientMac.replaceAll(':', ''), 'hex') },
+        [
+          [Option.messageType, Buffer.of(MessageType.decline)],
+          [Option.requestedAddress, uint32Value(parseIpv4Address(address)!)],
+          [Option.serverIdentifier, uint32Value(parseIpv4Address(server)!)],
+        ],
+      );
+      const send = `const socket = require('node:dgram').createSocket('udp4');
+        socket.bind(68, () => {
+          socket.setBroadcast(true);
+          socket.send(Buffer.from('${packet.toString('hex')}', 'hex'), 67, '255.255.255.255', () => socket.close());
+        });`;
+      await end('SIGKILL');
+      await namespace.sh('ip route replace 255.255.255.255 dev eth0');
+      await namespace.run(process.execPath, '-e', send);
     },
     async address() {
       return /inet (\S+)\//u.exec(await namespace.run('ip', '-4', 'address', 'show', 'dev', 'eth0'))?.[1];
