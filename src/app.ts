@@ -30,6 +30,7 @@ import { ConfigError } from './config/problem.js';
 import { RateClock } from './domain/effective-rate.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
+import type { FactReading } from './handlers/accounting-record.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
 import { ClassCookie } from './handlers/class-cookie.js';
 import { PasswordCheck } from './handlers/password-check.js';
@@ -87,6 +88,7 @@ export class Server {
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
   readonly #trace: TraceSide;
+  readonly #lineOf: FactReading['lineOf'] = (nasName, packet) => this.#policy!.seenLines.of(nasName, packet);
   #policy: Policy | undefined;
   #spool: Spool | undefined;
   #radius: RadiusServer | undefined;
@@ -129,6 +131,7 @@ export class Server {
       spool,
       originOf: (request) => this.#originOf(request),
       readClass: (packet) => classCookie.read(packet),
+      lineOf: this.#lineOf,
       onFact: this.#notes.note,
       isKnown: this.#notes.isKnown,
     });
@@ -329,6 +332,7 @@ export class Server {
       spool,
       classCookie,
       rulesOf: (nasName) => this.#rulesOf(nasName),
+      lineOf: this.#lineOf,
       listeningSinceMs: this.#startedAtMs,
       onFact: this.#notes.note,
       leaseRules: () => this.#leases!.rules(),
@@ -367,6 +371,7 @@ export class Server {
     return {
       nasOf: (request) => nasOf(policy, request),
       profiles: policy.profiles,
+      lineOf: policy.seenLines.of,
       offerGraceMs: policy.config.addresses.offerGraceSeconds * 1000,
       rates: new RateClock(policy.config.server.timeZone),
     };
