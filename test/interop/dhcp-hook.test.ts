@@ -12,6 +12,7 @@ import {
   documented,
   relayCircuitId,
   startDhcpNetwork,
+  untilSaid,
   withoutDhcpNetwork,
 } from '../support/dhcp-network.js';
 import { KeptLeases } from '../support/intake.js';
