@@ -30,6 +30,7 @@ import { ConfigError } from './config/problem.js';
 import { RateClock } from './domain/effective-rate.js';
 import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
+import type { FactReading } from './handlers/accounting-record.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
 import { DeviceReports } from './handlers/device-report.js';
 import { ClassCookie } from './handlers/class-cookie.js';
@@ -45,6 +46,7 @@ import { Spool } from './spool/spool.js';
 import type { SpoolAlarm } from './spool/alarm.js';
 import type { Health } from './status/health.js';
 import type { Labelled } from './status/metrics.js';
+import { believedLeases } from './store/believed-leases.js';
 import { classifyDatabaseError } from './store/database.js';
 import { Directory } from './store/directory.js';
 
@@ -88,6 +90,7 @@ export class Server {
   readonly #startedAtMs = Date.now();
   readonly #stopping = new AbortController();
   readonly #trace: TraceSide;
+  readonly #lineOf: FactReading['lineOf'] = (nasName, packet) => this.#policy!.seenLines.of(nasName, packet);
   #policy: Policy | undefined;
   #spool: Spool | undefined;
   #radius: RadiusServer | undefined;
@@ -130,6 +133,7 @@ export class Server {
       spool,
       originOf: (request) => this.#originOf(request),
       readClass: (packet) => classCookie.read(packet),
+      lineOf: this.#lineOf,
       onFact: this.#notes.note,
       isKnown: this.#notes.isKnown,
     });
@@ -348,6 +352,7 @@ export class Server {
       spool,
       classCookie,
       rulesOf: (nasName) => this.#rulesOf(nasName),
+      lineOf: this.#lineOf,
       listeningSinceMs: this.#startedAtMs,
       onFact: this.#notes.note,
       leaseRules: () => this.#leases!.rules(),
@@ -375,6 +380,7 @@ export class Server {
       },
       this.#accessSettings(this.#policy!),
     );
+    void this.#leases?.refresh(believedLeases(side.pool, config.dhcp.routingDomain));
     await this.#radius?.openHeldBack();
     this.#supervision.status(this.#summary());
     // Others wait for this line, so it is written whatever the level is.
@@ -386,6 +392,7 @@ export class Server {
     return {
       nasOf: (request) => nasOf(policy, request),
       profiles: policy.profiles,
+      lineOf: policy.seenLines.of,
       offerGraceMs: policy.config.addresses.offerGraceSeconds * 1000,
       rates: new RateClock(policy.config.server.timeZone),
     };

@@ -10,6 +10,7 @@ import type { Config } from '../config/config.js';
 import { waysToTell } from '../config/monitoring-files.js';
 import type { AccountingFact, SessionFact } from '../domain/accounting-fact.js';
 import type { Resolve } from '../domain/session-batch.js';
+import type { FactReading } from '../handlers/accounting-record.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
 import { DeviceEventHandler } from '../handlers/device-event.js';
 import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
@@ -65,6 +66,7 @@ export interface DatabaseSideDeps {
   readonly classCookie: ClassCookie;
   /** How the names in a packet of this NAS are read, by the policy of the moment. */
   readonly rulesOf: (nasName: string) => IdentityRules;
+  readonly lineOf: FactReading['lineOf'];
   readonly listeningSinceMs: number;
   /** Tells memory of a fact that is durable and not applied yet. */
   readonly onFact: (fact: AccountingFact) => void;
@@ -157,6 +159,7 @@ export class DatabaseSide {
       instance,
       resolve: this.#resolver(),
       readClass: (packet) => deps.classCookie.read(packet),
+      lineOf: deps.lineOf,
       leaseRules: deps.leaseRules,
       onLeases: (batch) => {
         // Memory knows nothing of a lease before it is applied.
@@ -356,10 +359,10 @@ export class DatabaseSide {
 
   /** Sessions and grants that were acknowledged and are not in the database yet: memory must know them before anybody is answered. */
   async #lookAtBacklog(): Promise<BacklogScan> {
-    const { spool, classCookie, onFact, log } = this.#deps;
+    const { spool, classCookie, lineOf, onFact, log } = this.#deps;
+    const reading: FactReading = { readClass: (packet) => classCookie.read(packet), lineOf };
     const position = await readPosition(this.pool, spool.uuid);
-    const scanFrom = (from: typeof position): Promise<BacklogScan> =>
-      scanBacklog(spool, from, (packet) => classCookie.read(packet), onFact);
+    const scanFrom = (from: typeof position): Promise<BacklogScan> => scanBacklog(spool, from, reading, onFact);
     const scan = await scanFrom(position).catch((error: unknown) => {
       // An older copy of the spool: the applier says so, and applies all of it.
       if (error instanceof SpoolPositionError) return scanFrom(undefined);

@@ -12,6 +12,7 @@ import { systemIntakeClock } from '../dhcp/intake-clock.js';
 import { IntakeLedger } from '../dhcp/intake-ledger.js';
 import type { IntakeRules } from '../dhcp/intake-rules.js';
 import { IntakeServer } from '../dhcp/intake-server.js';
+import type { BelievedLease } from '../dhcp/lease-refresh.js';
 import { DhcpPacketListener, type OpenDhcpSocket } from '../dhcp/packet-listener.js';
 import { RelayTable } from '../dhcp/relay-table.js';
 import { LeaseIntake } from '../handlers/lease-event.js';
@@ -80,6 +81,21 @@ export class LeaseSide {
   /** Takes nothing any more; what was taken is on disk. */
   async stop(): Promise<void> {
     await Promise.all([...this.#inboxes.map((inbox) => inbox.stop()), this.#packets?.stop(), this.#server?.stop()]);
+  }
+
+  /** While we were away nobody told us of relayed packets: the DHCP servers are asked about the leases that are believed in. Never throws. */
+  async refresh(leases: AsyncIterable<BelievedLease>): Promise<void> {
+    const { policy, log } = this.#deps;
+    if (
+      this.#packets === undefined ||
+      policy().config.dhcp.relays.every((relay) => relay.leasequeryServers.length === 0)
+    )
+      return;
+    try {
+      log.info(await this.#packets.refresh(leases), 'DHCP servers were asked about leases from before the start');
+    } catch (error) {
+      log.warn({ err: error }, 'leases from before the start could not be read, and are not asked about');
+    }
   }
 
   /** How events are read, by the policy of the moment. */

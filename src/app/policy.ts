@@ -18,6 +18,7 @@ import { Attribute } from '../radius/attribute-number.js';
 import type { Dictionary } from '../radius/dictionary.js';
 import { loadDictionary } from '../radius/dictionary-file.js';
 import { SharedSecret } from '../radius/shared-secret.js';
+import { SeenLines } from './seen-lines.js';
 
 /** The checkout or installation: `src/app` and `build/app` are both two folders below it. */
 export const installation = fileURLToPath(new URL('../..', import.meta.url));
@@ -29,6 +30,8 @@ export interface Policy {
   readonly profiles: ReadonlyMap<string, CompiledProfile>;
   /** How access lines are recognised. */
   readonly lines: LineRules;
+  /** The same, of what NASes tell. */
+  readonly seenLines: SeenLines;
 }
 
 export interface PolicyFolders {
@@ -99,10 +102,12 @@ function compile(config: Config, dictionary: Dictionary): Policy {
   const profiles = compileProfiles(config.profiles, dictionaryEncoder(dictionary));
   const problems = checkCommandRequirements(config.nas, profiles);
   if (problems.length > 0) throw new ConfigError(problems);
+  const lines = compileLineRules(config.lines);
   return {
     config,
     sources: buildSourceTable(config.nas, (secret) => new SharedSecret(secret.octets())),
     profiles,
-    lines: compileLineRules(config.lines),
+    lines,
+    seenLines: new SeenLines(config, lines),
   };
 }

@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { NasEntry } from '../config/config.js';
 import type { Subscriber } from '../domain/subscriber.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
+import { clientMacOf } from '../handlers/client-mac.js';
 import { findIdentity } from '../handlers/identity.js';
 import { nasBoxOf } from '../handlers/nas-box.js';
 import type { AdmittedRequest } from '../radius/admitted-request.js';
@@ -79,10 +80,15 @@ export class TraceSide {
     const isAccounting = request.port === 'accounting';
     const evidence = isAccounting ? this.#classCookie?.read(packet) : undefined;
     if (evidence) return identityOfId(directory, evidence.subscriberId, 'class');
+    const [userName, callingStation] = [packet.text(Attribute.userName), packet.text(Attribute.callingStationId)];
+    const seen = policy().seenLines.of(nas.name, packet);
     const identity = findIdentity(directory, profile.profile, {
-      userName: packet.text(Attribute.userName),
-      callingStation: packet.text(Attribute.callingStationId),
+      userName,
+      callingStation,
       framedAddress: packet.uint32(Attribute.framedIpAddress),
+      mac: clientMacOf(callingStation, userName) ?? seen?.mac,
+      line: seen?.read,
+      at: isAccounting ? undefined : { nasName: nas.name, routingDomain: nas.routingDomain },
     });
     if (identity.found === 'several') return { found: 'several', by: identity.by };
     if (identity.found === 'one') return identityOf(identity.subscriber, identity.by);

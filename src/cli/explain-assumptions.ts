@@ -130,6 +130,8 @@ export function assumeInDirectory(directory: Directory, row: SubscriberRow): voi
       redirect: row.redirect,
       ownDisabled: row.own_disabled,
       adminBlocked: row.admin_blocked,
+      option82Auth: held.option82Auth,
+      hasDevice: held.hasDevice,
     }),
   );
   directory.putAccount({ ...account, planId: row.plan_id ?? undefined, adminBlocked: row.account_admin_blocked });

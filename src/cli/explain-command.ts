@@ -18,6 +18,8 @@ export function registerExplainCommand(program: Command, context: CommandContext
       'as that NAS would hear it (default: the NAS of its session, its binding, or the first one)',
     )
     .option('--mac <mac>', 'as if that device asked (default: its own)')
+    .option('--circuit-id <hex>', 'as if option 82 said so (default: its own access line)')
+    .option('--remote-id <hex>', 'the same for the other part')
     .option(
       '--if <key=value,…>',
       'as if the rows said so: deleted redirect own_disabled admin_blocked account_blocked associate_pppoe_mac associate_vpn_ip plan',

@@ -64,6 +64,7 @@ function fieldsOf(explanation: Explanation, zone: string): [string, string | nul
   const set = flags.filter((flag) => flag.value);
   return [
     ['state', explanation.state],
+    ['known by', explanation.known_by ?? 'nothing'],
     ...set.map((flag): [string, string] => [
       flag.flag,
       [

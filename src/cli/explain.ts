@@ -6,11 +6,17 @@
  */
 import type { NasEntry } from '../config/config.js';
 import type { AccessAccept, AnswerState, Requester } from '../domain/access.js';
+import { accessLineText } from '../domain/access-line.js';
 import { RateClock, type EffectiveRate } from '../domain/effective-rate.js';
 import { formatIpv4Address } from '../domain/ipv4-address.js';
+import type { ReadLine } from '../domain/lease-holder.js';
+import type { LineRule } from '../domain/line-rule.js';
+import { compileLineRules } from '../domain/line-rules.js';
 import { formatPoolAddress } from '../domain/pool-address.js';
 import { sessionTimeoutSeconds } from '../handlers/access-reply.js';
 import { expectedAccess, ownRequester } from '../handlers/expected-access.js';
+import type { FoundIdentity } from '../handlers/identity.js';
+import { readLine } from '../nas/line-reader.js';
 import type { CompiledProfile, ExplainedAttribute } from '../nas/profile.js';
 import type { Directory } from '../store/directory.js';
 import { listPlans } from '../store/catalogue.js';
@@ -23,6 +29,7 @@ import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
 import { flagsOf } from '../store/subscriber-flags.js';
+import { lineOctetsOf } from './line-options.js';
 import { explainPlaces } from './explain-places.js';
 import { prefixAttributes, prefixContextOf, prefixesOf } from './explain-prefixes.js';
 import { sentenceOf } from './explain-sentence.js';
@@ -43,6 +50,9 @@ import { unknownName } from './unknown-name.js';
 export interface ExplainOptions {
   readonly nas?: string;
   readonly mac?: string;
+  /** Of the access line, in hexadecimal. */
+  readonly circuitId?: string;
+  readonly remoteId?: string;
   /** Assumptions, `key=value[,key=value…]` each. */
   readonly if?: readonly string[];
 }
@@ -81,7 +91,11 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const profiles = compileAllProfiles(config);
   const profile = profiles.get(nas.profile);
   if (profile === undefined) throw new CommandError(`the NAS ${nas.name} has no profile`, 'run: sluice check-config');
-  const directory = await loadDirectoryAround(pool, row.id, asked ?? null);
+  const told = lineOf(config.lines, options);
+  const directory = await loadDirectoryAround(pool, row.id, {
+    mac: asked,
+    line: told?.read === 'line' ? told.line : undefined,
+  });
   if (isAssuming) assumeInDirectory(directory, row);
   const session = sessions.find((one) => one.nas_name === nas.name);
   const requester = ownRequester(nas, {
@@ -91,16 +105,20 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     nasPortId: asked === undefined ? (session?.nas_port_id ?? undefined) : undefined,
   });
   const nowMs = context.io.nowMs();
-  const { decision } = expectedAccess({
+  const own = directory.plugged.lineOf(row.id);
+  const line: ReadLine = told ?? (own === undefined ? { read: 'none' } : { read: 'line', line: own });
+  const { decision, identity } = expectedAccess({
     directory,
     profile,
     login: row.login,
     requester,
+    line,
     // Promises of an instance are in its memory; one that is outstanding is repeated to the same device anyway.
     offers: () => [],
     sealKey: config.radius.passwordKey.octets(),
     nowMs,
   });
+  const knownBy = knownByOf(row.login, identity, line);
   const events = await listEvents(pool, row.id, row.account_id, shownEvents);
   const address = decision.answer === 'accept' ? await addressOf(context, directory, decision, row.id) : null;
   const prefixes = decision.answer === 'accept' ? await prefixesOf(context, directory, decision, row.id) : [];
@@ -115,6 +133,9 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     state: stateOf(row, nowMs),
     nas: nas.name,
     profile: nas.profile,
+    found_by: identity.found === 'one' ? identity.by : null,
+    access_line: line.read === 'line' ? accessLineText(line.line) : null,
+    known_by: knownBy,
     answer: decision.answer,
     reason: decision.answer === 'reject' ? decision.reason : null,
     answer_state: decision.answer === 'accept' ? decision.state : null,
@@ -133,6 +154,33 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     events,
     ...(await explainPlaces(context, config, profiles, directory, row.id)),
   };
+}
+
+/** @returns undefined when the options say none: then it is the subscriber's own */
+function lineOf(rules: readonly LineRule[], options: ExplainOptions): ReadLine | undefined {
+  const { circuitId, remoteId } = lineOctetsOf(options);
+  if (circuitId === undefined && remoteId === undefined) return undefined;
+  return readLine(compileLineRules(rules), {
+    circuitId: circuitId?.toString('hex') ?? null,
+    remoteId: remoteId?.toString('hex') ?? null,
+    subscriberId: null,
+    switchMac: null,
+    switchPort: null,
+  });
+}
+
+/** @throws CommandError when whoever asks from that line is somebody else: what he is answered is told of him */
+function knownByOf(login: string, identity: FoundIdentity, line: ReadLine): string | null {
+  const where = line.read === 'line' ? ` (${accessLineText(line.line)})` : '';
+  if (identity.found === 'several') return `${identity.by}${identity.by === 'line' ? where : ''}: several, so nobody`;
+  if (identity.found === 'none') return null;
+  const { by, subscriber } = identity;
+  if (by === 'line' && subscriber.login !== login)
+    throw new CommandError(
+      `whoever asks from there${where} is '${subscriber.login}', not '${login}'`,
+      `ask what he is answered with: sluice explain ${subscriber.login}`,
+    );
+  return by === 'line' ? `line${where}` : by;
 }
 
 function chooseNas(

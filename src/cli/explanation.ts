@@ -8,6 +8,7 @@ import type { RejectReason } from '../domain/access-reason.js';
 import type { AnswerState } from '../domain/access.js';
 import type { PrefixKind } from '../domain/pool-address.js';
 import type { PolicyState } from '../domain/subscriber.js';
+import type { IdentityKey } from '../handlers/identity.js';
 import type { ExplainedAttribute } from '../nas/profile.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
@@ -59,6 +60,12 @@ export interface Explanation extends NetworkExplanation {
   readonly state: PolicyState;
   readonly nas: string;
   readonly profile: string;
+  /** By which key of the profile's `identity` the request is known to be his; null: it is not. */
+  readonly found_by: IdentityKey | null;
+  /** Where the request comes from: as told by the options, else the subscriber's own line; null: none is known. */
+  readonly access_line: string | null;
+  /** Both for people. */
+  readonly known_by: string | null;
   readonly answer: 'accept' | 'reject';
   /** A code of the reason for a Reject, else null. */
   readonly reason: RejectReason | null;

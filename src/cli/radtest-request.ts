@@ -5,7 +5,7 @@
  * Invariant: an Access-Request carries a Message-Authenticator; the password is in it only as its method hides it.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { AcctStatusType, MicrosoftAttribute, Vendor } from '../radius/attribute-number.js';
+import { AcctStatusType, AdslForumAttribute, MicrosoftAttribute, Vendor } from '../radius/attribute-number.js';
 import { chapResponse } from '../radius/chap.js';
 import { equalSecrets } from '../radius/constant-time.js';
 import { authenticatorResponse, challengeHash } from '../radius/mschap.js';
@@ -31,6 +31,9 @@ export interface RequestNames {
   readonly callingStation: string | undefined;
   readonly calledStation: string | undefined;
   readonly framedAddress: string | undefined;
+  /** Of the access line, as a NAS passes on option 82 (RFC 4679 §3.3.1, §3.3.2). */
+  readonly circuitId: Buffer | undefined;
+  readonly remoteId: Buffer | undefined;
 }
 
 /** Values of a session; counts from the NAS's side: input is from the subscriber (RFC 2866 §5.3). */
@@ -118,7 +121,16 @@ function nameAttributes(names: RequestNames): PeerAttribute[] {
     ['Called-Station-Id', names.calledStation],
     ['Framed-IP-Address', names.framedAddress],
   ];
-  return given.flatMap(([name, value]): PeerAttribute[] => (value === undefined ? [] : [[name, value]]));
+  const line: readonly (readonly [number, Buffer | undefined])[] = [
+    [AdslForumAttribute.agentCircuitId, names.circuitId],
+    [AdslForumAttribute.agentRemoteId, names.remoteId],
+  ];
+  return [
+    ...given.flatMap(([name, value]): PeerAttribute[] => (value === undefined ? [] : [[name, value]])),
+    ...line.flatMap(([type, value]): PeerAttribute[] =>
+      value === undefined ? [] : [['Vendor-Specific', Vendor.adslForum, [[type, value]]]],
+    ),
+  ];
 }
 
 function hide(

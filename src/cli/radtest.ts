@@ -18,6 +18,7 @@ import { maxSecretOctets, SharedSecret } from '../radius/shared-secret.js';
 import { parseAddress, parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError, UsageError } from './command-error.js';
+import { lineOctetsOf } from './line-options.js';
 import { askHidden, longestPasswordOctets, readInputLines } from './password-input.js';
 import { printable } from './printable.js';
 import { peerDisagreement } from './radius-peer.js';
@@ -43,6 +44,8 @@ export interface RadtestOptions {
   readonly callingStation?: string;
   readonly calledStation?: string;
   readonly framedAddress?: string;
+  readonly circuitId?: string;
+  readonly remoteId?: string;
   readonly accounting?: string;
   readonly sessionId?: string;
   readonly sessionTime?: string;
@@ -129,6 +132,7 @@ function namesOf(login: string, options: RadtestOptions): RequestNames {
     callingStation: valueText('--calling-station', options.callingStation),
     calledStation: valueText('--called-station', options.calledStation),
     framedAddress: address('--framed-address', options.framedAddress),
+    ...lineOctetsOf(options),
   };
 }
 

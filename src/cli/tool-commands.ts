@@ -77,6 +77,8 @@ function registerRadtest(program: Command, context: CommandContext): void {
     .option('--calling-station <mac>', 'Calling-Station-Id: the device')
     .option('--called-station <text>', 'Called-Station-Id')
     .option('--framed-address <address>', 'Framed-IP-Address: the address of the session')
+    .option('--circuit-id <hex>', 'Agent-Circuit-Id: what a relay says of the line, as in option 82')
+    .option('--remote-id <hex>', 'Agent-Remote-Id: the same for the other part')
     .option('--accounting <kind>', 'send an Accounting-Request instead: start, interim or stop')
     .option('--session-id <text>', 'Acct-Session-Id (default: made of the login)')
     .option('--session-time <seconds>', 'Acct-Session-Time')

@@ -283,11 +283,21 @@ export const profileSchema = z.strictObject({
   description: z.string().max(1_024).describe('What kind of NAS this is for, in a sentence.'),
   channel: z.enum(['vpn', 'dhcp']).describe('vpn: sessions are PPP. dhcp: sessions are IPoE, one per lease.'),
   identity: z
-    .array(z.enum(['login', 'mac', 'address']))
+    .array(z.enum(['login', 'mac', 'line', 'address']))
     .min(1)
-    .max(3)
+    .max(4)
     .default(['login'])
-    .describe('What a subscriber is looked up by, in this order.'),
+    .describe(
+      'What a subscriber is looked up by, in this order. line: the switch or ONU and port that option 82 tells, as lines.toml reads it. Without line, access ' +
+        'lines are not looked at.',
+    ),
+  option82_auth: z
+    .enum(['port', 'port-mac', 'mac'])
+    .default('port')
+    .describe(
+      'With line: what counts for subscribers who have a device and no option82_auth of their own. port: the line alone. port-mac: line and MAC, which must both fit. ' +
+        'mac: the MAC alone.',
+    ),
   interim_floor_seconds: z
     .int()
     .min(60)
@@ -357,16 +367,16 @@ export const profileSchema = z.strictObject({
   mac_authorisation: z
     .strictObject({
       no_password: z
-        .array(z.enum(['absent', 'empty', 'mac']))
-        .max(3)
+        .array(z.enum(['absent', 'empty', 'mac', 'user-name']))
+        .max(4)
         .default([])
         .describe(
           'Which User-Password means that the NAS vouches for the line and asks for no password: none at all, an empty one, ' +
-            'or the MAC itself. Empty list: every request needs the password of the subscriber.',
+            'the MAC itself, or the User-Name again. Empty list: every request needs the password of the subscriber.',
         ),
     })
     .prefault({})
-    .describe('Requests without a password, for IPoE.'),
+    .describe('Requests without a password, for IPoE: of whoever is found by MAC or by access line.'),
   state: z
     .strictObject({
       active: state.describe('May use the service: the rate of the plan.'),

@@ -66,7 +66,7 @@ export type FileContent =
 export class InboxFolder {
   readonly path: string;
   /** Names of what was put aside, oldest first; undefined until that is known. */
-  #rejected: string[] | undefined;
+  #rejected: Promise<string[]> | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -144,16 +144,20 @@ export class InboxFolder {
   async reject(name: string, reason: string): Promise<'kept' | 'instead' | 'stays'> {
     const folder = join(this.path, rejectedFolder);
     const safeName = `${name.replaceAll(/[^A-Za-z0-9._-]/gu, '_').slice(0, 128)}.${reason}`;
+    let rejected: string[];
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      this.#rejected ??= await oldestFirst(folder);
+      // Several files are put aside at once: they share one list, which is read before the first of them is there.
+      rejected = await (this.#rejected ??= oldestFirst(folder));
       await rename(join(this.path, name), join(folder, safeName));
     } catch (error) {
-      return isCode(error, 'ENOENT') ? 'kept' : 'stays';
+      if (isCode(error, 'ENOENT')) return 'kept';
+      this.#rejected = undefined;
+      return 'stays';
     }
-    this.#rejected.push(safeName);
-    if (this.#rejected.length <= maxRejected) return 'kept';
-    await unlink(join(folder, this.#rejected.shift()!)).catch(() => undefined);
+    rejected.push(safeName);
+    if (rejected.length <= maxRejected) return 'kept';
+    await unlink(join(folder, rejected.shift()!)).catch(() => undefined);
     return 'instead';
   }
 

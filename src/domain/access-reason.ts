@@ -5,7 +5,11 @@ const SENTENCES = {
   'unknown-login': 'no subscriber has this login',
   'unknown-mac': 'no subscriber has this MAC address',
   'unknown-address': 'no subscriber has this static address',
-  'no-identity': 'the request names nobody: neither login nor MAC nor address that the profile looks at',
+  'unknown-line':
+    'nobody is plugged in where the request says, or no rule of lines.toml and no device knows that place',
+  'untold-line': 'the subscriber with this MAC address is known by access line, and the request tells none',
+  'no-identity':
+    'the request names nobody: neither login nor MAC nor access line nor address that the profile looks at',
   ambiguous: 'several subscribers match, and nothing says which one is meant',
   'wrong-password': 'the password is wrong',
   'no-password': 'the request carries no password, and the profile of this NAS wants one',
@@ -22,7 +26,8 @@ const SENTENCES = {
   'no-plan': 'the account has no plan',
   'plan-inactive': 'the plan is switched off or outside its dates',
   'nas-binding': 'the subscriber belongs to another NAS',
-  'mac-binding': 'Calling-Station-Id is not the MAC address that the subscriber is bound to',
+  'mac-binding': 'the device has another MAC address than the one that the subscriber is bound to',
+  'line-binding': 'the device is not plugged in at the access line that the subscriber is bound to',
   'address-binding': 'Calling-Station-Id is not the static address that the subscriber is bound to',
   'session-limit': 'the session limit of the plan is reached by other devices',
   'address-in-use': 'the static address is in use by another session',

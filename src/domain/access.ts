@@ -7,6 +7,7 @@ import {
   kindOfPool,
   policyState,
   type Account,
+  type Option82Auth,
   type Plan,
   type PolicyState,
   type Pool,
@@ -37,10 +38,25 @@ export type AccessIdentity =
       readonly subscriber: SubscriberFields;
       readonly account: Account | undefined;
       readonly plan: Plan | undefined;
+      /** Absent: the profile does not look at access lines. */
+      readonly line?: LineStanding | undefined;
     }
   | { readonly found: 'several' }
-  /** `soughtBy`: what the request offered first. */
-  | { readonly found: 'none'; readonly soughtBy: 'login' | 'mac' | 'address' | 'nothing' };
+  | { readonly found: 'none'; readonly soughtBy: SoughtBy };
+
+/**
+ * What somebody was sought by in vain: the access line, where the request tells one; `untold-line`: he is known by his line, and the request tells none;
+ * else what the request offered first.
+ */
+export type SoughtBy = 'login' | 'mac' | 'line' | 'untold-line' | 'address' | 'nothing';
+
+/** What the access line of a request means for the subscriber who was found. */
+export interface LineStanding {
+  /** What he is known by here; undefined: by whatever names him. */
+  readonly auth: Option82Auth | undefined;
+  /** Whether it is his line. `untold`: the request does not say, and no session tells. */
+  readonly where: 'own' | 'other' | 'untold';
+}
 
 /** How the password check ended. */
 export type PasswordOutcome =
@@ -164,9 +180,11 @@ const PASSWORD_REASON: Readonly<Record<Exclude<PasswordOutcome, 'verified' | 'no
   'stored-password-unreadable': 'stored-password-unreadable',
 };
 
-const SOUGHT_REASON: Readonly<Record<'login' | 'mac' | 'address' | 'nothing', RejectReason>> = {
+const SOUGHT_REASON: Readonly<Record<SoughtBy, RejectReason>> = {
   login: 'unknown-login',
   mac: 'unknown-mac',
+  line: 'unknown-line',
+  'untold-line': 'untold-line',
   address: 'unknown-address',
   nothing: 'no-identity',
 };
@@ -195,12 +213,12 @@ export function decideAccess(input: AccessInput): AccessDecision {
     const address: AddressSource = pool === undefined ? { from: 'none' } : { from: 'nas-pool', name: pool };
     return { answer: 'accept', state: 'unknown', slot: 0, address };
   }
-  const { subscriber, account, plan } = identity;
+  const { subscriber, account, plan, line } = identity;
   const state = policyState(subscriber, account, plan, input.nowMs);
   if (state === 'deleted') return reject('deleted');
   if (input.password !== 'verified' && input.password !== 'not-required')
     return reject(PASSWORD_REASON[input.password]);
-  const broken = brokenBinding(subscriber, input.requester);
+  const broken = brokenBinding(subscriber, input.requester, line);
   if (broken) return reject(broken);
   const answerState = answerStateOf(state);
   if (answerState === undefined) return reject(state === 'no_plan' ? 'no-plan' : 'plan-inactive');
@@ -211,6 +229,7 @@ export function decideAccess(input: AccessInput): AccessDecision {
     input,
     plan?.sessionLimit ?? SESSION_LIMIT_WITHOUT_PLAN,
     plan?.sessionLimitAction ?? 'reject',
+    line !== undefined && isKnownByLine(line),
   );
   if (!place) return reject('session-limit');
   const address = chooseAddress(input, subscriber, plan, answer, place.slot);
@@ -238,10 +257,15 @@ function answerStateOf(state: PolicyState): Exclude<AnswerState, 'unknown'> | un
 }
 
 /** A binding that is asked for but names nothing cannot be kept, so it is broken. */
-function brokenBinding(subscriber: SubscriberFields, requester: Requester): RejectReason | undefined {
+function brokenBinding(
+  subscriber: SubscriberFields,
+  requester: Requester,
+  line: LineStanding | undefined,
+): RejectReason | undefined {
   if (subscriber.nasName !== undefined && subscriber.nasName !== requester.nasName) return 'nas-binding';
-  if (subscriber.associatePppoeMac && (requester.mac === undefined || requester.mac !== subscriber.mac))
-    return 'mac-binding';
+  if (line?.auth === 'port-mac' && line.where !== 'own') return 'line-binding';
+  const isBoundToMac = subscriber.associatePppoeMac || line?.auth === 'port-mac';
+  if (isBoundToMac && (requester.mac === undefined || requester.mac !== subscriber.mac)) return 'mac-binding';
   if (
     subscriber.associateVpnIp &&
     (requester.callingAddress === undefined || requester.callingAddress !== subscriber.staticAddress)
@@ -272,6 +296,11 @@ export function isOwnSession(session: LiveSession, requester: Requester): boolea
   );
 }
 
+/** Whoever asks there is this subscriber, whatever device he has plugged in. */
+function isKnownByLine({ auth, where }: LineStanding): boolean {
+  return where === 'own' && auth !== undefined && auth !== 'mac';
+}
+
 type Place = Pick<AccessAccept, 'slot' | 'takesOver' | 'replaces' | 'repeats' | 'supersedes'>;
 
 /** What occupies a slot for somebody else. */
@@ -282,7 +311,12 @@ interface Occupant {
   readonly offer?: OutstandingOffer;
 }
 
-function choosePlace(input: AccessInput, limit: number, action: 'reject' | 'replace'): Place | undefined {
+function choosePlace(
+  input: AccessInput,
+  limit: number,
+  action: 'reject' | 'replace',
+  isByLine: boolean,
+): Place | undefined {
   const { sessions, offers, requester, nowMs } = input;
   if (sessions.length === 0 && offers.length === 0) return { slot: 0 };
 
@@ -307,8 +341,17 @@ function choosePlace(input: AccessInput, limit: number, action: 'reject' | 'repl
 
   const free = lowestFreeSlot(isFree, limit);
   if (free !== undefined && (own || others.length < limit)) return { slot: free, ...(own && { takesOver: own }) };
-  if (action === 'reject') return undefined;
-  return replaceOldest(others, free, limit, own);
+  // An earlier device of the same line must not keep its owner's new one out.
+  const isOfLine = ({ session }: Occupant) => isByLine && (!session || session.nasName === requester.nasName);
+  const ofLine = others.filter(isOfLine);
+  const place = replaceOldest(
+    ofLine,
+    others.filter((one) => !isOfLine(one)),
+    free,
+    limit,
+    own,
+  );
+  return place ?? (action === 'reject' ? undefined : replaceOldest(others, others, free, limit, own));
 }
 
 function lowestFreeSlot(isFree: (slot: number) => boolean, limit: number): number | undefined {
@@ -316,18 +359,24 @@ function lowestFreeSlot(isFree: (slot: number) => boolean, limit: number): numbe
   return undefined;
 }
 
-/** When no slot is free, the one given up must have a single occupant, or two would share it afterwards. */
+/**
+ * When no slot is free, nobody else who stays may be on the one given up, or two would share it afterwards.
+ *
+ * @param candidates who may be given up
+ * @param staying whom nothing but being given up ends
+ */
 function replaceOldest(
-  others: readonly Occupant[],
+  candidates: readonly Occupant[],
+  staying: readonly Occupant[],
   free: number | undefined,
   limit: number,
   own: LiveSession | undefined,
 ): Place | undefined {
   let oldest: Occupant | undefined;
-  for (const other of others) {
+  for (const other of candidates) {
     if (free === undefined) {
       if (other.slot >= limit) continue;
-      if (others.some((another) => another !== other && another.slot === other.slot)) continue;
+      if (staying.some((another) => another !== other && another.slot === other.slot)) continue;
     }
     if (!oldest || other.sinceMs < oldest.sinceMs) oldest = other;
   }

@@ -3,6 +3,7 @@
  * Enters: nothing. Leaves: the types that handlers produce and `session-batch.ts` folds. Invariant: times are epoch
  * milliseconds of our own clock; octets are whole non-negative numbers below 2^53.
  */
+import type { ReadLine } from './lease-holder.js';
 
 /** Which session a packet talks about, as far as the NAS can say it: the Acct-Session-Id of one box. */
 export interface SessionLine {
@@ -34,6 +35,8 @@ export interface SessionFact extends SessionLine {
   readonly interfaceId: string | null;
   /** From a valid Class: what the Accept said. */
   readonly class: ClassEvidence | null;
+  /** The access line of the client; absent: nobody looked. It is looked for where no Class tells whose session this is. */
+  readonly line?: ReadLine;
   /** The subscriber, where he is known before the fact is: that of a lease. Absent: the names of the packet tell. */
   readonly whose?: number;
   readonly sessionSeconds: number | null;

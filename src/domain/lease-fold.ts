@@ -250,7 +250,8 @@ class LeaseFold implements LeaseOutcome {
       this.idle.push('other-mac');
       this.#noteStray(lease, event.mac, event.eventAtMs, cause);
     } else if (lease.end !== null) this.#noteLater(lease, event, cause);
-    else if (isBefore(cause, event.eventAtMs, lease))
+    else if (isBefore(event.via === 'leasequery' ? 'release' : cause, event.eventAtMs, lease))
+      // A server that was asked knows that the lease is over; one that only says so may be early.
       this.idle.push(event.eventAtMs < lease.committedAtMs! ? 'late' : 'early-expiry');
     else {
       lease.source = event.source;

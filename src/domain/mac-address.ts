@@ -61,5 +61,16 @@ export function parseMacAddress(text: string): string | undefined {
   return canonical;
 }
 
+/**
+ * Reads the MAC address of a client that a NAS calls by its DHCP client identifier: RouterOS writes `1:0:e1:c:38:c8:f8`, type 1 (Ethernet) before the
+ * address (RFC 2132 §9.14). Every other notation is read as well.
+ *
+ * @returns undefined for identifiers of another kind
+ */
+export function parseStationMac(text: string): string | undefined {
+  const mac = parseMacAddress(text);
+  return mac ?? (text.startsWith('1:') ? parseMacAddress(text.slice(2)) : undefined);
+}
+
 /** What a device that knows no hardware address puts in its place: it identifies nobody. */
 export const ZERO_MAC_ADDRESS = '00:00:00:00:00:00';

@@ -53,6 +53,12 @@ export interface StaticPrefixes {
   readonly delegated: string | undefined;
 }
 
+/**
+ * What a client of DHCP is known by: the port of the access node that it is plugged into (the line decides, its MAC is not looked at), both (they must
+ * fit), or its MAC (wherever it is plugged in).
+ */
+export type Option82Auth = 'port' | 'port-mac' | 'mac';
+
 /** What a subscriber may be told from. */
 export interface SubscriberFields {
   readonly id: number;
@@ -71,6 +77,10 @@ export interface SubscriberFields {
   readonly redirect: boolean;
   readonly ownDisabled: boolean;
   readonly adminBlocked: boolean;
+  /** Absent: as the profile says, where there is a device. */
+  readonly option82Auth?: Option82Auth | undefined;
+  /** Whether a switch or ONU is known that it is plugged into. Absent: none is. */
+  readonly hasDevice?: boolean | undefined;
 }
 
 const ASSOCIATE_PPPOE_MAC = 1;
@@ -79,6 +89,9 @@ const DELETED = 4;
 const REDIRECT = 8;
 const OWN_DISABLED = 16;
 const ADMIN_BLOCKED = 32;
+const HAS_DEVICE = 64;
+const AUTH_SHIFT = 7;
+const AUTHS: readonly (Option82Auth | undefined)[] = [undefined, 'port', 'port-mac', 'mac'];
 
 /**
  * One network identity of an account. A million of these are held at once, so the flags share one small number, absent
@@ -113,7 +126,9 @@ export class Subscriber implements SubscriberFields {
       (fields.deleted ? DELETED : 0) |
       (fields.redirect ? REDIRECT : 0) |
       (fields.ownDisabled ? OWN_DISABLED : 0) |
-      (fields.adminBlocked ? ADMIN_BLOCKED : 0);
+      (fields.adminBlocked ? ADMIN_BLOCKED : 0) |
+      (fields.hasDevice ? HAS_DEVICE : 0) |
+      (AUTHS.indexOf(fields.option82Auth) << AUTH_SHIFT);
   }
 
   get associatePppoeMac(): boolean {
@@ -133,6 +148,12 @@ export class Subscriber implements SubscriberFields {
   }
   get adminBlocked(): boolean {
     return (this.flags & ADMIN_BLOCKED) !== 0;
+  }
+  get hasDevice(): boolean {
+    return (this.flags & HAS_DEVICE) !== 0;
+  }
+  get option82Auth(): Option82Auth | undefined {
+    return AUTHS[this.flags >> AUTH_SHIFT];
   }
 
   /** Whether both say the same in every field. */
@@ -164,6 +185,7 @@ export class Subscriber implements SubscriberFields {
       redirect: this.redirect,
       ownDisabled: this.ownDisabled,
       adminBlocked: this.adminBlocked,
+      option82Auth: this.option82Auth,
     };
   }
 

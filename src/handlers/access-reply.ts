@@ -117,6 +117,8 @@ const STATE_OF_REASON: Readonly<Partial<Record<RejectReason, AnswerState>>> = {
   'admin-blocked': 'admin_blocked',
   'unknown-login': 'unknown',
   'unknown-mac': 'unknown',
+  'unknown-line': 'unknown',
+  'untold-line': 'unknown',
   'unknown-address': 'unknown',
 };
 
@@ -131,6 +133,7 @@ const MESSAGE_OF_REASON: Readonly<Partial<Record<RejectReason, string>>> = {
   'plan-inactive': 'No service',
   'nas-binding': 'Not allowed here',
   'mac-binding': 'Not allowed from this device',
+  'line-binding': 'Not allowed here',
   'address-binding': 'Not allowed from this address',
   'session-limit': 'Too many sessions',
   'address-in-use': 'Address in use',

@@ -13,12 +13,13 @@ import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { Subscriber } from '../domain/subscriber.js';
 import type { RateClock } from '../domain/effective-rate.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
-import { parseMacAddress, ZERO_MAC_ADDRESS } from '../domain/mac-address.js';
 import type { NasEntry } from '../config/config.js';
+import type { SeenLine } from '../nas/line-reader.js';
 import type { CompiledProfile } from '../nas/profile.js';
 import type { AdmittedRequest } from '../radius/admitted-request.js';
 import { Attribute } from '../radius/attribute-number.js';
 import { Code } from '../radius/code.js';
+import type { Packet } from '../radius/packet.js';
 import { ReplyBuilder, replyFits } from '../radius/reply.js';
 import type { Spool } from '../spool/spool.js';
 import type { AccessAttempt, AccessAttempts } from '../store/access-attempts.js';
@@ -30,6 +31,7 @@ import { acceptReply, rejectReply, type ReplyContext, type ReplySubject } from '
 import { RecordKind } from './accounting-record.js';
 import type { ClassCookie } from './class-cookie.js';
 import { prefixHolders } from './expected-access.js';
+import { clientMacOf } from './client-mac.js';
 import { nasBoxOf } from './nas-box.js';
 import { findIdentity, type FoundIdentity } from './identity.js';
 import type { PasswordCheck, PasswordVerdict } from './password-check.js';
@@ -40,6 +42,8 @@ export interface AccessSettings {
   readonly nasOf: (request: AdmittedRequest) => NasEntry | undefined;
   /** By name. */
   readonly profiles: ReadonlyMap<string, CompiledProfile>;
+  /** The access line that a packet tells of; undefined where the profile of this NAS does not look at lines. */
+  readonly lineOf: (nasName: string, packet: Packet) => SeenLine | undefined;
   /** How long an offer is good for, ms. */
   readonly offerGraceMs: number;
   /** Rates by hour of day, in the configured time zone. */
@@ -146,25 +150,29 @@ export class AccessRequestHandler {
     const profile = nas && this.#settings.profiles.get(nas.profile);
     if (!nas || !profile) return this.#discard(request, 'unknown-nas');
     const userName = packet.text(Attribute.userName);
-    const requester = requesterOf(request, nas);
+    const seen = this.#settings.lineOf(nas.name, packet);
+    const requester = requesterOf(request, nas, userName, seen);
     const identity = findIdentity(this.#deps.directory, profile.profile, {
       userName,
       callingStation: requester.callingStation,
       framedAddress: packet.uint32(Attribute.framedIpAddress),
+      mac: requester.mac,
+      line: seen?.read,
+      at: requester,
     });
     this.#checkPassword({ request, nas, profile, requester, userName, identity, verdict: NOT_CHECKED, waits: [] });
   }
 
   #checkPassword(pending: Pending): void {
-    const { request, identity, profile } = pending;
+    const { request, identity, profile, requester } = pending;
     if (identity.found !== 'one' || identity.subscriber.deleted) return this.#decide(pending);
-    // Whoever was found by his MAC may be vouched for; whoever was found by login needs his password.
-    const byMac = identity.by === 'mac';
+    // Whoever was found by his MAC or line may be vouched for; whoever was found by login needs his password.
+    const { by, subscriber } = identity;
     const verdict = this.#deps.passwords.check(
       request,
-      identity.subscriber,
-      byMac ? profile.profile.macAuthorisation : undefined,
-      byMac ? identity.subscriber.mac : undefined,
+      subscriber,
+      by === 'mac' || by === 'line' ? profile.profile.macAuthorisation : undefined,
+      by === 'mac' ? subscriber.mac : requester.mac,
     );
     if (!(verdict instanceof Promise)) {
       pending.verdict = verdict;
@@ -195,7 +203,7 @@ export class AccessRequestHandler {
     const staticAddress = subject?.subscriber.staticAddress;
     const staticPrefixes = subject && directory.staticPrefixes(subject.subscriber.id);
     const decision: AccessDecision = decideAccess({
-      identity: identity.found === 'one' ? { found: 'one', ...subject! } : identity,
+      identity: identity.found === 'one' ? { found: 'one', ...subject!, line: identity.line } : identity,
       password: verdict.outcome satisfies PasswordOutcome,
       answers: profile.states,
       requester,
@@ -344,15 +352,19 @@ function replyContext(pending: Pending, subject: ReplySubject | undefined): Repl
 }
 
 /** Who asks, in the same terms in which accounting will speak of the session. */
-function requesterOf(request: AdmittedRequest, nas: NasEntry): Requester {
+function requesterOf(
+  request: AdmittedRequest,
+  nas: NasEntry,
+  userName: string | undefined,
+  seen: SeenLine | undefined,
+): Requester {
   const { packet } = request;
   const callingStation = packet.text(Attribute.callingStationId);
-  const mac = callingStation === undefined ? undefined : parseMacAddress(callingStation);
   return {
     nasName: nas.name,
     nasBox: nasBoxOf(packet, request.sourceAddress),
     routingDomain: nas.routingDomain,
-    mac: mac === ZERO_MAC_ADDRESS ? undefined : mac,
+    mac: clientMacOf(callingStation, userName) ?? seen?.mac,
     nasPortId: packet.text(Attribute.nasPortId) ?? packet.uint32(Attribute.nasPort)?.toString(),
     callingStation,
     callingAddress: callingStation === undefined ? undefined : parseIpv4Address(callingStation),

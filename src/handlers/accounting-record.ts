@@ -5,9 +5,10 @@
  */
 import type { AccountingFact, ClassEvidence, OctetCount } from '../domain/accounting-fact.js';
 import { parseIpv6Prefix } from '../domain/ipv6-prefix.js';
-import { parseMacAddress, ZERO_MAC_ADDRESS } from '../domain/mac-address.js';
 import { AcctStatusType, Attribute } from '../radius/attribute-number.js';
+import type { SeenLine } from '../nas/line-reader.js';
 import { type Packet, parsePacket } from '../radius/packet.js';
+import { clientMacOf } from './client-mac.js';
 import { nasBoxOf } from './nas-box.js';
 
 /** Kinds of spool records: one octet, never used again for anything else. */
@@ -62,6 +63,14 @@ export function decodeAccountingRecord(payload: Buffer): AccountingRecord | { re
   return { nasName: texts[0]!, routingDomain: texts[1]!, sourceAddress: texts[2]!, packet: parsed.packet };
 }
 
+/** How a packet is read beyond its attributes. */
+export interface FactReading {
+  /** Finds and verifies our Class. */
+  readonly readClass: (packet: Packet) => ClassEvidence | null;
+  /** The access line; undefined where the profile of this NAS does not look at lines. */
+  readonly lineOf: (nasName: string, packet: Packet) => SeenLine | undefined;
+}
+
 /** What a packet's Acct-Status-Type asks for; 'other' is acknowledged and means nothing to us (tunnels, RFC 2867). */
 export type AccountingStatus = AccountingFact['status'] | 'other';
 
@@ -91,14 +100,11 @@ export function isWholeAccounting(packet: Packet, status: AccountingStatus): boo
   );
 }
 
-/**
- * The fact that a record tells.
- * @param readClass finds and verifies our Class
- */
+/** The fact that a record tells. */
 export function accountingFact(
   record: AccountingRecord,
   receivedAtMs: number,
-  readClass: (packet: Packet) => ClassEvidence | null,
+  { readClass, lineOf }: FactReading,
 ): AccountingFact | undefined {
   const { packet, nasName, routingDomain } = record;
   const status = accountingStatus(packet);
@@ -113,7 +119,10 @@ export function accountingFact(
     const restartAtMs = delaySeconds > 0 ? eventAtMs - 1000 : eventAtMs;
     return { status, receivedAtMs, eventAtMs: restartAtMs, nasName, nasBox };
   }
-  const callingStation = packet.text(Attribute.callingStationId) ?? null;
+  const callingStation = packet.text(Attribute.callingStationId);
+  const login = packet.text(Attribute.userName);
+  const evidence = readClass(packet);
+  const seen = evidence === null ? lineOf(nasName, packet) : undefined;
   const seconds = packet.uint32(Attribute.acctSessionTime);
   return {
     status,
@@ -126,16 +135,17 @@ export function accountingFact(
     nasAddress: record.sourceAddress.includes('%') ? null : record.sourceAddress,
     routingDomain,
     acctSessionId: packet.text(Attribute.acctSessionId)!,
-    login: packet.text(Attribute.userName) ?? '',
-    mac: macOf(callingStation),
-    callingStation,
+    login: login ?? '',
+    mac: clientMacOf(callingStation, login) ?? seen?.mac ?? null,
+    callingStation: callingStation ?? null,
     calledStation: packet.text(Attribute.calledStationId) ?? null,
     nasPortId: packet.text(Attribute.nasPortId) ?? packet.uint32(Attribute.nasPort)?.toString() ?? null,
     address: framedAddress(packet),
     framedPrefix: framedPrefix(packet),
     delegatedPrefix: prefix(packet.ipv6Prefix(Attribute.delegatedIpv6Prefix)),
     interfaceId: interfaceId(packet),
-    class: readClass(packet),
+    class: evidence,
+    ...(seen && { line: seen.read }),
     sessionSeconds: seconds === undefined || seconds > LONGEST_SESSION_SECONDS ? null : seconds,
     input: octets(packet, Attribute.acctInputOctets, Attribute.acctInputGigawords),
     output: octets(packet, Attribute.acctOutputOctets, Attribute.acctOutputGigawords),
@@ -147,12 +157,6 @@ export function accountingFact(
 function terminateCause(packet: Packet): number | null {
   const value = packet.uint32(Attribute.acctTerminateCause);
   return value === undefined || value > 0x7fff_ffff ? null : value;
-}
-
-function macOf(callingStation: string | null): string | null {
-  if (callingStation === null) return null;
-  const mac = parseMacAddress(callingStation);
-  return mac === undefined || mac === ZERO_MAC_ADDRESS ? null : mac;
 }
 
 /** Framed-IP-Address, unless it is one of the values that mean "choose yourself" (RFC 2865 §5.8) or nothing. */

@@ -2,7 +2,7 @@
  * Accounting-Requests. Enters: admitted requests of the accounting port. Leaves: an Accounting-Response, after the record is durable in
  * the spool and never before (RFC 2866 §2). Invariant: what cannot be recorded is not acknowledged, so that the NAS sends it again.
  */
-import type { AccountingFact, ClassEvidence } from '../domain/accounting-fact.js';
+import type { AccountingFact } from '../domain/accounting-fact.js';
 import type { AdmittedRequest } from '../radius/admitted-request.js';
 import { Code } from '../radius/code.js';
 import type { Packet } from '../radius/packet.js';
@@ -12,16 +12,16 @@ import {
   accountingFact,
   accountingStatus,
   encodeAccountingRecord,
+  type FactReading,
   isWholeAccounting,
   RecordKind,
   type RecordOrigin,
 } from './accounting-record.js';
 
-export interface AccountingDeps {
+export interface AccountingDeps extends FactReading {
   readonly spool: Pick<Spool, 'append' | 'appendable'>;
   /** Which NAS entry speaks; undefined: none of those behind this address. */
   readonly originOf: (request: AdmittedRequest) => RecordOrigin | undefined;
-  readonly readClass: (packet: Packet) => ClassEvidence | null;
   /** Told of each fact once it is durable, before the answer leaves: session limits see it at once. */
   readonly onFact: (fact: AccountingFact) => void;
   /** Whether an Interim-Update from there can be no news to `onFact`: so it is with nearly all, and they are not read a first time then. */
@@ -81,7 +81,7 @@ export class AccountingHandler {
         }
         this.counters[status] += 1;
         if (status !== 'interim' || this.#deps.isKnown?.(origin, packet) !== true) {
-          const fact = accountingFact({ ...origin, packet }, request.receivedAtMs, this.#deps.readClass);
+          const fact = accountingFact({ ...origin, packet }, request.receivedAtMs, this.#deps);
           if (fact !== undefined) this.#deps.onFact(fact);
         }
         this.#acknowledge(request);

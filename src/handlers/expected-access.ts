@@ -12,12 +12,13 @@ import {
   type Requester,
 } from '../domain/access.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
+import type { ReadLine } from '../domain/lease-holder.js';
 import { storedPasswordKeyId } from '../domain/seal-key-id.js';
 import type { StaticPrefixes } from '../domain/subscriber.js';
 import type { CompiledProfile } from '../nas/profile.js';
 import { parseStoredPassword } from '../radius/stored-password.js';
 import type { Directory } from '../store/directory.js';
-import { findIdentity, type FoundIdentity } from './identity.js';
+import { findIdentity, readsLine, type FoundIdentity } from './identity.js';
 
 /** The part of a subscriber that says which device would ask. */
 export interface OwnDevice {
@@ -61,6 +62,7 @@ export function ownRequester(nas: NasEntry, device: OwnDevice): Requester {
 /**
  * What a request of somebody who knows the password would be answered.
  *
+ * @param given.line where it comes from; absent: the request tells no access line
  * @param given.offers outstanding ones; those of a running instance are in its memory only
  * @param given.sealKey opens sealed passwords, 32 octets
  */
@@ -69,6 +71,7 @@ export function expectedAccess(given: {
   readonly profile: CompiledProfile;
   readonly login: string;
   readonly requester: Requester;
+  readonly line?: ReadLine | undefined;
   readonly offers: (subscriberId: number) => readonly OutstandingOffer[];
   readonly sealKey: Buffer;
   readonly nowMs: number;
@@ -78,15 +81,15 @@ export function expectedAccess(given: {
     userName: given.login,
     callingStation: requester.callingStation,
     framedAddress: undefined,
+    mac: requester.mac,
+    line: readsLine(profile.profile) ? given.line : undefined,
   });
   const subscriber = identity.found === 'one' ? identity.subscriber : undefined;
   const account = subscriber && directory.account(subscriber.accountId);
   const staticAddress = subscriber?.staticAddress;
   const staticPrefixes = subscriber && directory.staticPrefixes(subscriber.id);
   const decision = decideAccess({
-    identity: subscriber
-      ? { found: 'one', subscriber, account, plan: directory.plan(account?.planId) }
-      : (identity as Exclude<FoundIdentity, { found: 'one' }>),
+    identity: identity.found === 'one' ? { ...identity, account, plan: directory.plan(account?.planId) } : identity,
     password: passwordOutcome(directory, identity, profile, given.sealKey),
     answers: profile.states,
     requester,
@@ -113,7 +116,8 @@ function passwordOutcome(
   if (identity.found !== 'one') return 'no-password';
   const text = directory.subscriber(identity.subscriber.id)?.password;
   if (text === undefined || text === '') {
-    const vouched = identity.by === 'mac' && profile.profile.macAuthorisation.noPassword.length > 0;
+    const vouched =
+      (identity.by === 'mac' || identity.by === 'line') && profile.profile.macAuthorisation.noPassword.length > 0;
     return vouched ? 'not-required' : 'no-stored-password';
   }
   return parseStoredPassword(text, new Map([[storedPasswordKeyId, sealKey]])).ok

@@ -74,9 +74,9 @@ export class PasswordCheck {
   }
 
   /**
-   * @param rules `macAuthorisation` of the profile where the subscriber was found by MAC, otherwise undefined: only then may
-   *   the NAS vouch for the line
-   * @param mac the MAC of the request, canonical
+   * @param rules `macAuthorisation` of the profile where the subscriber was found by MAC or access line, otherwise undefined:
+   *   only then may the NAS vouch for the line
+   * @param mac the MAC of the request, canonical; undefined: it tells none
    * @returns a promise only for slow hashes; it never rejects
    */
   check(
@@ -124,7 +124,7 @@ export class PasswordCheck {
       hidden?.length === 0 ? hidden : hidden && key.revealPassword(hidden, packet.authenticator);
     const password = reveal(secret);
     if (hidden !== undefined && password === undefined) return MALFORMED;
-    if (rules && isWithoutPassword(rules, password, mac)) return NOT_REQUIRED;
+    if (rules && isWithoutPassword(rules, password, mac, packet.first(Attribute.userName))) return NOT_REQUIRED;
     if (password === undefined) return NO_PASSWORD;
     const stored = this.#storedOf(subscriber);
     if ('outcome' in stored) return stored;

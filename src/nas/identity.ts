@@ -7,7 +7,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { Profile } from '../config/config.js';
-import { ZERO_MAC_ADDRESS, parseMacAddress } from '../domain/mac-address.js';
+import { ZERO_MAC_ADDRESS, parseMacAddress, parseStationMac } from '../domain/mac-address.js';
 
 /** A User-Name taken apart. */
 export interface LoginParts {
@@ -52,7 +52,10 @@ export function macOf(
   callingStationId: string | undefined,
 ): string | undefined {
   for (const source of rules.sources) {
-    const mac = macIn(rules, source === 'User-Name' ? userName : callingStationId);
+    const mac =
+      source === 'User-Name'
+        ? macIn(rules, userName, parseMacAddress)
+        : macIn(rules, callingStationId, parseStationMac);
     if (mac !== undefined) return mac;
   }
   return undefined;
@@ -60,30 +63,41 @@ export function macOf(
 
 /**
  * Whether a request says, as its profile understands it, that the NAS vouches for the line and no password is asked for.
- * To be asked only when there is neither CHAP nor MS-CHAP in the request, and the subscriber was found by MAC.
+ * To be asked only when there is neither CHAP nor MS-CHAP in the request, and the subscriber was found by MAC or access line.
  *
  * @param rules `macAuthorisation` of a profile
  * @param userPassword User-Password, revealed; `undefined` when there is none
- * @param mac canonical, of the request
+ * @param mac canonical, of the request; `undefined`: it tells none
+ * @param userName User-Name, octets
  */
 export function isWithoutPassword(
   rules: Profile['macAuthorisation'],
   userPassword: Uint8Array | undefined,
   mac: string | undefined,
+  userName: Uint8Array | undefined,
 ): boolean {
-  if (mac === undefined) return false;
   if (userPassword === undefined) return rules.noPassword.includes('absent');
   if (userPassword.length === 0) return rules.noPassword.includes('empty');
-  if (!rules.noPassword.includes('mac')) return false;
+  if (rules.noPassword.includes('user-name') && userName !== undefined && areSame(userPassword, userName)) return true;
+  if (mac === undefined || !rules.noPassword.includes('mac')) return false;
   const said = parseMacAddress(Buffer.from(userPassword).toString('latin1'));
   return said !== undefined && timingSafeEqual(Buffer.from(said), Buffer.from(mac));
 }
 
+/** Neither is a secret: what the NAS says of the client, twice. */
+function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
 type MacFormat = Profile['mac']['formats'][number];
 
-function macIn(rules: Profile['mac'], text: string | undefined): string | undefined {
+function macIn(
+  rules: Profile['mac'],
+  text: string | undefined,
+  parse: (text: string) => string | undefined,
+): string | undefined {
   if (text === undefined) return undefined;
-  const mac = parseMacAddress(text);
+  const mac = parse(text);
   if (mac === undefined || mac === ZERO_MAC_ADDRESS) return undefined;
   const format: MacFormat = text.includes(':')
     ? 'colon'

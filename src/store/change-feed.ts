@@ -267,6 +267,7 @@ function collect(
   const accounts = new Set<number>();
   const plans = new Set<number>();
   const pools = new Set<number>();
+  const devices = new Set<number>();
   const addresses = new Set<number>();
   const enforcements = new Set<number>();
   const sessions = new Map<number, SessionChange>();
@@ -285,6 +286,9 @@ function collect(
         break;
       case 'pool':
         pools.add(ref);
+        break;
+      case 'device':
+        devices.add(ref);
         break;
       case 'address':
         addresses.add(ref);
@@ -311,6 +315,7 @@ function collect(
     accounts: [...accounts],
     plans: [...plans],
     pools: [...pools],
+    devices: [...devices],
     addresses: [...addresses],
     enforcements: [...enforcements],
     fuseReleased,

@@ -8,6 +8,8 @@ import { withTransaction } from './database.js';
 import type { Directory } from './directory.js';
 import {
   allAccounts,
+  allDevices,
+  allPlugs,
   allSessions,
   allStaticPrefixes,
   allSticky,
@@ -15,8 +17,10 @@ import {
   allTurbos,
   PAGE_ROWS,
   readAccounts,
+  readDevices,
   readEndedLines,
   readPlans,
+  readPlugs,
   readPools,
   readEndedSessions,
   readSessions,
@@ -33,6 +37,7 @@ export interface Changes {
   readonly accounts: readonly number[];
   readonly plans: readonly number[];
   readonly pools: readonly number[];
+  readonly devices: readonly number[];
   readonly sessions: readonly SessionChange[];
   /** Subscribers whose sticky addresses changed. */
   readonly addresses: readonly number[];
@@ -73,6 +78,7 @@ export class DirectoryLoader {
       await this.loadAccountsAndSubscribers(client, onProgress);
       await this.loadTurbos(client);
       await this.loadStaticPrefixes(client);
+      await this.loadPlugged(client);
       await this.loadSticky(client);
       await this.loadSessions(client);
     });
@@ -90,6 +96,7 @@ export class DirectoryLoader {
     if (changes.plans.length > 0) directory.replacePlans(await readPlans(pool));
     for (const ids of slices(changes.accounts))
       for (const account of await readAccounts(pool, ids)) directory.putAccount(account);
+    await this.inSlices(changes.devices, (ids) => this.applyDevices(ids));
     await this.inSlices(changes.subscribers, (ids) => this.applySubscribers(ids));
     await this.inSlices(changes.addresses, (ids) => this.applySticky(ids));
     await this.inSlices(changes.sessions, (some) => this.applySessions(some));
@@ -136,6 +143,30 @@ export class DirectoryLoader {
       without.delete(subscriberId);
     }
     for (const id of without) directory.setStaticPrefixes(id, undefined);
+    await this.applyPlugs(
+      ids,
+      subscribers.filter((one) => one.hasDevice).map(({ id }) => id),
+    );
+  }
+
+  /** @param plugged those of `ids` who have a device: few changes are of them, and the others need no query */
+  private async applyPlugs(ids: readonly number[], plugged: readonly number[]): Promise<void> {
+    const nowhere = new Set(ids);
+    for (const { subscriberId, plug } of plugged.length === 0 ? [] : await readPlugs(this.pool, plugged)) {
+      this.directory.plugged.plugIn(subscriberId, plug);
+      nowhere.delete(subscriberId);
+    }
+    for (const id of nowhere) this.directory.plugged.plugIn(id, undefined);
+  }
+
+  private async applyDevices(ids: readonly number[]): Promise<void> {
+    const { plugged } = this.directory;
+    const gone = new Set(ids);
+    for (const device of await readDevices(this.pool, ids)) {
+      plugged.putDevice(device);
+      gone.delete(device.id);
+    }
+    for (const id of gone) plugged.removeDevice(id);
   }
 
   private async applySticky(subscriberIds: readonly number[]): Promise<void> {
@@ -207,6 +238,25 @@ export class DirectoryLoader {
     await this.removeUnseen(directory.staticPrefixSubscriberIdSlices(), seen, (id) =>
       directory.setStaticPrefixes(id, undefined),
     );
+  }
+
+  /** Devices first: they say whether somebody is found by his port. */
+  private async loadPlugged(client: PoolClient): Promise<void> {
+    const { plugged } = this.directory;
+    const deviceIds = new SeenIds();
+    for await (const devices of this.pages(allDevices(client)))
+      for (const device of devices) {
+        plugged.putDevice(device);
+        deviceIds.add(device.id);
+      }
+    await this.removeUnseen(plugged.deviceIdSlices(), deviceIds, (id) => plugged.removeDevice(id));
+    const subscriberIds = new SeenIds();
+    for await (const rows of this.pages(allPlugs(client)))
+      for (const { subscriberId, plug } of rows) {
+        plugged.plugIn(subscriberId, plug);
+        subscriberIds.add(subscriberId);
+      }
+    await this.removeUnseen(plugged.subscriberIdSlices(), subscriberIds, (id) => plugged.plugIn(id, undefined));
   }
 
   private async loadSticky(client: PoolClient): Promise<void> {

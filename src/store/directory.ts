@@ -2,6 +2,7 @@
 // decided from. Invariants: memory only, no SQL and no waiting; an entry is replaced whole, so whoever holds one sees it
 // unchanged; no operation takes longer than the entries it names.
 
+import type { AccessLine } from '../domain/access-line.js';
 import type { Turbo } from '../domain/effective-rate.js';
 import { OverlappingPrefixes } from '../domain/overlapping-prefixes.js';
 import type { PoolAddress } from '../domain/pool-address.js';
@@ -10,6 +11,7 @@ import { LiveSessions } from './live-sessions.js';
 import type { HeldSession, SessionStart } from './live-sessions.js';
 import { OfferBook } from './offer-book.js';
 import type { Offer } from './offer-book.js';
+import { PluggedSubscribers } from './plugged-subscribers.js';
 import { DenseMap, ShardedMultiMap } from './sharded-index.js';
 import type { StickyAddress } from './subscriber-rows.js';
 
@@ -19,10 +21,11 @@ export interface SessionStarted extends SessionStart {
   readonly offerId?: number | undefined;
 }
 
-/** All subscribers, accounts, plans, pools, turbo rates, sticky addresses, live sessions and outstanding offers. */
+/** All subscribers, accounts, plans, pools, devices, turbo rates, sticky addresses, live sessions and outstanding offers. */
 export class Directory {
   readonly sessions = new LiveSessions();
   readonly offers: OfferBook;
+  readonly plugged = new PluggedSubscribers();
   private readonly subscribers = new DenseMap<Subscriber>();
   private readonly byLogin = new ShardedMultiMap<string, Subscriber>();
   private readonly byMac = new ShardedMultiMap<string, Subscriber>();
@@ -85,6 +88,14 @@ export class Directory {
 
   subscribersByStaticAddress(address: number): readonly Subscriber[] {
     return this.byStaticAddress.get(address);
+  }
+
+  /** Everybody who is plugged in at an access line. */
+  subscribersAtLine(line: AccessLine): readonly Subscriber[] {
+    return this.plugged
+      .at(line)
+      .map((id) => this.subscribers.get(id))
+      .filter((one) => one !== undefined);
   }
 
   account(id: number): Account | undefined {
@@ -174,6 +185,7 @@ export class Directory {
     this.subscribers.delete(id);
     this.turbos.delete(id);
     this.setStaticPrefixes(id, undefined);
+    this.plugged.plugIn(id, undefined);
     move(this.byLogin, old, old.login, undefined, undefined);
     move(this.byMac, old, old.mac, undefined, undefined);
     move(this.byStaticAddress, old, old.staticAddress, undefined, undefined);

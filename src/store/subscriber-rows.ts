@@ -1,13 +1,22 @@
-// Enters: a connection and ids or a position in a table. Leaves: subscribers, accounts, plans, pools, turbo rates, sticky addresses and
-// live sessions as the directory holds them. Invariants: every read is bounded; values travel as raw text and are converted
+// Enters: a connection and ids or a position in a table. Leaves: subscribers, accounts, plans, pools, devices, turbo rates, sticky addresses
+// and live sessions as the directory holds them. Invariants: every read is bounded; values travel as raw text and are converted
 // here, because the driver's own conversions are most of the cost of a million rows.
 
 import type { PoolClient, QueryArrayConfig } from 'pg';
 import type { RateWindow, Turbo } from '../domain/effective-rate.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import type { AddressKind, PoolAddress } from '../domain/pool-address.js';
-import { Subscriber, type Account, type Plan, type Pool, type StaticPrefixes } from '../domain/subscriber.js';
+import type { LeaseDevice } from '../domain/lease.js';
+import {
+  Subscriber,
+  type Account,
+  type Option82Auth,
+  type Plan,
+  type Pool,
+  type StaticPrefixes,
+} from '../domain/subscriber.js';
 import { heldPrefixes, type EndedSessionRow, type SessionRow } from './live-sessions.js';
+import type { Plug } from './plugged-subscribers.js';
 
 /** What is needed of a pool or a client. */
 export interface Queryable {
@@ -74,7 +83,7 @@ class Names {
     if (name === undefined) return undefined;
     const known = this.known.get(name);
     if (known !== undefined) return known;
-    // A column that holds anything but names of NASes must not become a leak.
+    // A column that holds anything else must not become a leak.
     if (this.known.size < 10_000) this.known.set(name, name);
     return name;
   }
@@ -84,7 +93,7 @@ const names = new Names();
 
 const SUBSCRIBER_COLUMNS = `id, account_id, login, password, mac::text, static_address - inet '0.0.0.0', pool_id, nas_name,
   associate_pppoe_mac::int + 2 * associate_vpn_ip::int + 4 * deleted::int + 8 * redirect::int + 16 * own_disabled::int
-    + 32 * admin_blocked::int`;
+    + 32 * admin_blocked::int + 64 * (device_id IS NOT NULL)::int, option82_auth`;
 
 function subscriberOf(row: TextRow): Subscriber {
   const flags = Number(row[8]);
@@ -103,6 +112,8 @@ function subscriberOf(row: TextRow): Subscriber {
     redirect: (flags & 8) !== 0,
     ownDisabled: (flags & 16) !== 0,
     adminBlocked: (flags & 32) !== 0,
+    hasDevice: (flags & 64) !== 0,
+    option82Auth: optional(row[9]) as Option82Auth | undefined,
   });
 }
 
@@ -176,6 +187,53 @@ export function allStaticPrefixes(client: PoolClient): AsyncGenerator<readonly S
 export async function readStaticPrefixes(queryable: Queryable, ids: readonly number[]): Promise<StaticPrefixRow[]> {
   const rows = await readRows(queryable, `${STATIC_PREFIXES} AND id = ANY($1::bigint[])`, [ids]);
   return rows.map(staticPrefixesOf);
+}
+
+/** Where a subscriber is plugged in. */
+export interface PlugRow {
+  readonly subscriberId: number;
+  readonly plug: Plug;
+}
+
+const PLUGS = 'SELECT id, device_id, port FROM subscriber WHERE device_id IS NOT NULL AND released_at IS NULL';
+
+function plugOf(row: TextRow): PlugRow {
+  return { subscriberId: Number(row[0]), plug: { deviceId: Number(row[1]), port: optional(row[2]) } };
+}
+
+/** Everybody who has a device. */
+export function allPlugs(client: PoolClient): AsyncGenerator<readonly PlugRow[]> {
+  return pagesOf(client, PLUGS, plugOf);
+}
+
+/** Where subscribers are plugged in; those who have no device are left out. */
+export async function readPlugs(queryable: Queryable, ids: readonly number[]): Promise<PlugRow[]> {
+  const rows = await readRows(queryable, `${PLUGS} AND id = ANY($1::bigint[])`, [ids]);
+  return rows.map(plugOf);
+}
+
+const DEVICES = `SELECT d.id, d.mac::text, d.name, d.serial, k.by_port::int FROM device d JOIN device_kind k ON k.id = d.kind_id
+  WHERE NOT d.deleted`;
+
+function deviceOf(row: TextRow): LeaseDevice {
+  return {
+    id: Number(row[0]),
+    mac: row[1] ?? null,
+    name: row[2] ?? null,
+    serial: row[3] ?? null,
+    byPort: row[4] === '1',
+  };
+}
+
+/** All switches and ONUs, those that nobody is plugged into included. */
+export function allDevices(client: PoolClient): AsyncGenerator<readonly LeaseDevice[]> {
+  return pagesOf(client, DEVICES, deviceOf);
+}
+
+/** Devices by id; deleted ones are left out. */
+export async function readDevices(queryable: Queryable, ids: readonly number[]): Promise<LeaseDevice[]> {
+  const rows = await readRows(queryable, `${DEVICES} AND d.id = ANY($1::bigint[])`, [ids]);
+  return rows.map(deviceOf);
 }
 
 function accountOf(row: TextRow): Account {

@@ -5,13 +5,12 @@
  */
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
-import type { AccountingFact, ClassEvidence } from '../domain/accounting-fact.js';
+import type { AccountingFact } from '../domain/accounting-fact.js';
 import type { LeaseEvent } from '../domain/lease-event.js';
 import { decodeGrant, type Grant } from '../domain/grant.js';
 import { foldBatch, type Resolve } from '../domain/session-batch.js';
-import { accountingFact, decodeAccountingRecord, RecordKind } from '../handlers/accounting-record.js';
+import { accountingFact, decodeAccountingRecord, type FactReading, RecordKind } from '../handlers/accounting-record.js';
 import { decodeLeaseRecord } from '../handlers/lease-record.js';
-import type { Packet } from '../radius/packet.js';
 import { comparePositions, type Position, SpoolPositionError } from '../spool/position.js';
 import type { CorruptRegion, SpoolReader, SpoolRecord } from '../spool/reader.js';
 import type { Spool } from '../spool/spool.js';
@@ -50,12 +49,11 @@ const MAX_CONFLICT_PAUSE_MS = 1000;
 /** Damaged regions that wait for the next batch; more are counted and stay in the kept segment files. */
 const MAX_CORRUPT_WAITING = 1000;
 
-export interface ApplierDeps {
+export interface ApplierDeps extends FactReading {
   readonly spool: Spool;
   readonly pool: Pool;
   readonly instance: string;
   readonly resolve: Resolve;
-  readonly readClass: (packet: Packet) => ClassEvidence | null;
   readonly leaseRules: () => LeaseRules;
   /** A batch with leases was committed. */
   readonly onLeases: (batch: LeaseBatch) => void;
@@ -329,8 +327,7 @@ export class Applier {
         else work.grants.push(grant);
       } else if (record.kind === RecordKind.accounting) {
         const decoded = decodeAccountingRecord(record.payload);
-        const fact =
-          'fault' in decoded ? undefined : accountingFact(decoded, record.receivedAtMs, this.#deps.readClass);
+        const fact = 'fault' in decoded ? undefined : accountingFact(decoded, record.receivedAtMs, this.#deps);
         if (fact !== undefined) work.facts.push(fact);
         else work.setAside.push(asSetAside(record, 'fault' in decoded ? decoded.fault : 'accounting-incomplete'));
       } else if (record.kind === RecordKind.leaseEvent) {

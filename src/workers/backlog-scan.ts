@@ -3,12 +3,11 @@
  * order, and the addresses that were granted. Invariant: it changes nothing; so that logins need not wait for the applier, which
  * may have an hour of work before it.
  */
-import type { AccountingFact, ClassEvidence } from '../domain/accounting-fact.js';
+import type { AccountingFact } from '../domain/accounting-fact.js';
 import { addressKey } from '../domain/assignment.js';
 import { decodeGrant } from '../domain/grant.js';
 import { formatPoolAddress } from '../domain/pool-address.js';
-import { accountingFact, decodeAccountingRecord, RecordKind } from '../handlers/accounting-record.js';
-import type { Packet } from '../radius/packet.js';
+import { accountingFact, decodeAccountingRecord, type FactReading, RecordKind } from '../handlers/accounting-record.js';
 import type { Position } from '../spool/position.js';
 import type { SpoolRecord } from '../spool/reader.js';
 import type { Spool } from '../spool/spool.js';
@@ -27,7 +26,7 @@ export interface BacklogScan {
 export async function scanBacklog(
   spool: Spool,
   from: Position | undefined,
-  readClass: (packet: Packet) => ClassEvidence | null,
+  reading: FactReading,
   onFact: (fact: AccountingFact) => void,
 ): Promise<BacklogScan> {
   const reader = spool.reader(from ?? 'start');
@@ -38,7 +37,7 @@ export async function scanBacklog(
       const batch = await reader.readBatch(LIMITS);
       if (batch.length === 0) return { records, granted };
       records += batch.length;
-      for (const record of batch) look(record, readClass, onFact, granted);
+      for (const record of batch) look(record, reading, onFact, granted);
     }
   } finally {
     await reader.close();
@@ -47,7 +46,7 @@ export async function scanBacklog(
 
 function look(
   record: SpoolRecord,
-  readClass: (packet: Packet) => ClassEvidence | null,
+  reading: FactReading,
   onFact: (fact: AccountingFact) => void,
   granted: Map<string, StickyAddress>,
 ): void {
@@ -61,6 +60,6 @@ function look(
   }
   const decoded = record.kind === RecordKind.accounting ? decodeAccountingRecord(record.payload) : undefined;
   if (decoded === undefined || 'fault' in decoded) return;
-  const fact = accountingFact(decoded, record.receivedAtMs, readClass);
+  const fact = accountingFact(decoded, record.receivedAtMs, reading);
   if (fact !== undefined) onFact(fact);
 }

@@ -24,6 +24,8 @@ const publicTables = [
   'device_contact',
   'device_event',
   'device_notice',
+  'lease',
+  'lease_refusal',
   'session',
   'session_history',
   'assignment',

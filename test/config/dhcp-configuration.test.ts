@@ -9,13 +9,23 @@ const right = 'name = "olt-1"\nsource = "10.0.0.2"\ngiaddr = "100.64.0.0/10"';
 
 t.test('without a word about it nobody is listened to', async (t) => {
   const { dhcp } = await (await confFolder(t)).load();
-  t.same(dhcp, { listen: [], relays: [], maxHeldRequests: 10_000, maxLeasequeries: 256 });
+  t.same(dhcp, {
+    listen: [],
+    relays: [],
+    routingDomain: 'default',
+    networks: [],
+    ignoreNetworks: [],
+    receiveBufferBytes: 4_194_304,
+    maxHeldRequests: 10_000,
+    maxLeasequeries: 256,
+  });
 });
 
 t.test('what is written is what the listener gets', async (t) => {
   const folder = await confFolder(t, {
     'conf/sluice.toml':
-      '[dhcp]\nlisten = ["10.0.0.5:67"]\nmax_held_requests = 500\nmax_leasequeries = 16\n' +
+      '[dhcp]\nlisten = ["10.0.0.5:67"]\nrouting_domain = "city"\nignore_networks = ["10.0.0.0/8"]\nmax_held_requests = 500\nmax_leasequeries = 16\n' +
+      '[[dhcp.networks]]\nnetwork = "100.65.0.0/16"\nnas = "bras1"\n' +
       relay(`${right}\nleasequery_servers = ["10.0.0.1", "10.0.0.9:1067"]`) +
       relay(
         'name = "site"\nsource = ["10.1.0.0/16", "10.2.0.7"]\ngiaddr = ["100.65.2.1", "0.0.0.0"]\ntrusted = true\nacks = true',
@@ -51,6 +61,10 @@ t.test('what is written is what the listener gets', async (t) => {
         leasequeryServers: [],
       },
     ],
+    routingDomain: 'city',
+    networks: [{ network: [{ address: 0x64410000, prefixLength: 16 }], nas: 'bras1' }],
+    ignoreNetworks: [{ address: 0x0a000000, prefixLength: 8 }],
+    receiveBufferBytes: 4_194_304,
     maxHeldRequests: 500,
     maxLeasequeries: 16,
   });

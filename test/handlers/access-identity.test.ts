@@ -12,6 +12,7 @@ const ADDRESS = 0x6440_0001;
 function rules(...identity: IdentityRules['identity']): IdentityRules {
   return {
     identity,
+    option82Auth: 'port',
     realm: { handling: 'strip', suffixSeparators: '@', prefixSeparators: '\\', only: ['isp.example'] },
     mac: { formats: ['colon', 'hyphen', 'dot', 'bare'], sources: ['User-Name', 'Calling-Station-Id'] },
   };

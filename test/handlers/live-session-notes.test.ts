@@ -10,6 +10,7 @@ import { accountingRequest } from '../support/radius-client.js';
 
 const rules: IdentityRules = {
   identity: ['login'],
+  option82Auth: 'port',
   realm: { handling: 'keep', suffixSeparators: '@', prefixSeparators: '', only: [] },
   mac: { formats: ['colon'], sources: ['Calling-Station-Id'] },
 };

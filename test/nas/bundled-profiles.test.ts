@@ -73,6 +73,22 @@ const rows: readonly [profile: string, state: ProfileState, rate: PlanRate | und
     ['accel-ppp', 'own_disabled', home, 'reject'],
     ['accel-ppp', 'admin_blocked', home, 'reject'],
     ['accel-ppp', 'unknown', undefined, 'reject'],
+    ['accel-ppp-ipoe', 'active', home, filterId('50000/10000')],
+    ['accel-ppp-ipoe', 'active', undefined, ''],
+    ['accel-ppp-ipoe', 'redirect', home, 'reject'],
+    ['accel-ppp-ipoe', 'own_disabled', home, 'reject'],
+    ['accel-ppp-ipoe', 'admin_blocked', home, 'reject'],
+    ['accel-ppp-ipoe', 'unknown', undefined, 'reject'],
+    // A DHCP server of RouterOS reads the same rates, and is no PPP.
+    ['mikrotik-dhcp', 'active', home, rateLimit('10000k/50000k')],
+    ['mikrotik-dhcp', 'active', burst, rateLimit('10000k/50000k 20000k/80000k 8000k/40000k 8/8')],
+    ['mikrotik-dhcp', 'active', downOnly, rateLimit('0/50000k')],
+    ['mikrotik-dhcp', 'active', upOnly, rateLimit('10000k/0')],
+    ['mikrotik-dhcp', 'active', undefined, ''],
+    ['mikrotik-dhcp', 'redirect', home, addressList('sluice-redirect') + rateLimit('1000k/1000k')],
+    ['mikrotik-dhcp', 'own_disabled', home, 'reject'],
+    ['mikrotik-dhcp', 'admin_blocked', home, 'reject'],
+    ['mikrotik-dhcp', 'unknown', undefined, 'reject'],
     // ISG: U is from the subscriber, D to him; bit/s, then bursts in octets: 10 Mbit/s × 1.5 s ÷ 8 = 1,875,000.
     [
       'cisco-isg',
@@ -210,6 +226,8 @@ const changes: readonly [profile: string, state: ProfileState, rate: PlanRate | 
   ['mikrotik-ppp', 'redirect', home, addressList('sluice-redirect') + rateLimit('1000k/1000k')],
   ['accel-ppp', 'active', home, filterId('50000/10000')],
   ['accel-ppp', 'active', undefined, filterId('0/0')],
+  ['accel-ppp-ipoe', 'active', home, filterId('50000/10000')],
+  ['accel-ppp-ipoe', 'active', undefined, filterId('0/0')],
   [
     'redback-se',
     'active',

@@ -98,11 +98,17 @@ t.test('no password is asked for only when the profile says that the NAS vouches
     [['mac'], octets('02:00:00:00:00:01'), mac, false],
     [['mac'], octets('hello'), mac, false],
     [['mac'], Buffer.from([0xff, 0, 0x80]), mac, false],
-    [['absent', 'empty', 'mac'], undefined, undefined, false],
-    [['absent', 'empty', 'mac'], octets(''), undefined, false],
+    [['mac'], octets(mac), undefined, false],
+    [['absent', 'empty', 'mac'], undefined, undefined, true],
+    [['absent', 'empty', 'mac'], octets(''), undefined, true],
+    [['user-name'], octets('olt1/0/2/3:7'), undefined, true],
+    [['user-name'], octets('olt1/0/2/3:8'), mac, false],
+    [['user-name'], octets(mac), mac, false],
+    [['user-name'], octets(''), mac, false],
+    [['mac'], octets('olt1/0/2/3:7'), mac, false],
   ];
   for (const [noPassword, password, of, expected] of table) {
     const label = `${noPassword.join('+')} ${password?.toString('hex')} ${of}`;
-    t.equal(isWithoutPassword({ noPassword }, password, of), expected, label);
+    t.equal(isWithoutPassword({ noPassword }, password, of, octets('olt1/0/2/3:7')), expected, label);
   }
 });

@@ -252,7 +252,7 @@ t.test('kinds, and who made a change of a session', async (test) => {
   const database = await freshDatabase(test);
   const heard = await follow(test, database);
   await database.pool.query(`INSERT INTO change_feed (kind, ref, instance) VALUES
-    ('account', 1, NULL), ('plan', 2, NULL), ('pool', 3, NULL), ('address', 4, NULL), ('address', 4, NULL),
+    ('account', 1, NULL), ('plan', 2, NULL), ('pool', 3, NULL), ('device', 10, NULL), ('device', 10, NULL), ('address', 4, NULL), ('address', 4, NULL),
     ('enforcement', 9, NULL), ('fuse', 1, NULL),
     ('session', 5, 'one'), ('session', 6, 'two'), ('session', 7, 'one'), ('session', 7, 'two'), ('of-the-future', 8, NULL)`);
   await until(() => heard.changes.length > 0);
@@ -262,6 +262,7 @@ t.test('kinds, and who made a change of a session', async (test) => {
       accounts: [1],
       plans: [2],
       pools: [3],
+      devices: [10],
       addresses: [4],
       sessions: [
         { sessionId: 5, own: true },

@@ -55,7 +55,7 @@ await timed(`load ${String(count)}`, () => loader.loadAll());
 await timed('reload', () => loader.loadAll());
 const ids = Array.from({ length: Math.min(10_000, count) }, (_, i) => i + 1);
 await timed('apply 10,000', () =>
-  loader.apply({ subscribers: ids, accounts: [], plans: [], pools: [], sessions: [], addresses: [] }),
+  loader.apply({ subscribers: ids, accounts: [], plans: [], pools: [], devices: [], sessions: [], addresses: [] }),
 );
 let found = 0;
 const beganAt = performance.now();

@@ -97,6 +97,7 @@ export class Desk {
           );
         },
         profiles: policy.profiles,
+        lineOf: policy.seenLines.of,
         offerGraceMs: 300_000,
         rates: new RateClock('Europe/Moscow'),
       },

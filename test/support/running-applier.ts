@@ -61,6 +61,7 @@ export async function runApplier(
     instance,
     resolve,
     readClass: readPlainClass,
+    lineOf: () => undefined,
     onSettled: (ids) => ids.forEach((id) => settled.add(id)),
     onRestart: () => undefined,
     leaseRules: () => ({ routingDomain: 'default', lineOf: () => undefined, nasOf: () => undefined }),

@@ -321,7 +321,7 @@ t.test('what is named again and again while it is under way is sent once', async
   const server = await startServer(t, database, [commandedNas('nas1', nas)]);
   await until(() => server.dispatcher.lanes.size === 1 && server.dispatcher.isIdle);
   await pool.query('UPDATE subscriber SET redirect = true');
-  const changes = { accounts: [], plans: [], pools: [], addresses: [], sessions: [], fuseReleased: false };
+  const changes = { accounts: [], plans: [], pools: [], devices: [], addresses: [], sessions: [], fuseReleased: false };
   await until(() => {
     server.dispatcher.note({ ...changes, subscribers: online.subscriberIds, enforcements: [] });
     return [...nas.entries.values()].every(({ redirect }) => redirect);
