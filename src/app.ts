@@ -32,6 +32,7 @@ import { storedPasswordKeyId } from './domain/seal-key-id.js';
 import { AccessRequestHandler } from './handlers/access-request.js';
 import type { FactReading } from './handlers/accounting-record.js';
 import { AccountingHandler } from './handlers/accounting-request.js';
+import { DeviceReports } from './handlers/device-report.js';
 import { ClassCookie } from './handlers/class-cookie.js';
 import { PasswordCheck } from './handlers/password-check.js';
 import type { AdmittedRequest } from './radius/admitted-request.js';
@@ -45,6 +46,7 @@ import { Spool } from './spool/spool.js';
 import type { SpoolAlarm } from './spool/alarm.js';
 import type { Health } from './status/health.js';
 import type { Labelled } from './status/metrics.js';
+import { believedLeases } from './store/believed-leases.js';
 import { classifyDatabaseError } from './store/database.js';
 import { Directory } from './store/directory.js';
 
@@ -135,8 +137,9 @@ export class Server {
       onFact: this.#notes.note,
       isKnown: this.#notes.isKnown,
     });
-    this.#leases = new LeaseSide({ spool, policy: () => this.#policy! });
+    this.#leases = this.#leaseSide(spool);
     this.#radius = await this.#listen(policy);
+    await this.#leases.start();
     await this.#trace.open(this.#folders.dataDir, classCookie);
     this.#status = await this.#serveStatus();
     this.#log.info(
@@ -189,6 +192,7 @@ export class Server {
     this.#stopping.abort();
     this.#supervision.stopping();
     this.#access?.drain();
+    await this.#leases?.stop();
     await this.#radius?.stop(DRAIN_MS);
     await this.#reaching;
     await this.#database?.stop();
@@ -265,6 +269,21 @@ export class Server {
     return server;
   }
 
+  #leaseSide(spool: Spool): LeaseSide {
+    const { dhcp } = this.#policy!.config;
+    return new LeaseSide({
+      spool,
+      policy: () => this.#policy!,
+      devices: new DeviceReports({
+        handler: () => this.#database?.devices,
+        onError: (error) => this.#log.error({ err: error }, 'a monitoring event could not be stored'),
+      }),
+      listen: (endpoint) => this.#supervision.listen(endpoint, dhcp.receiveBufferBytes),
+      intakeDescriptor: (endpoint) => this.#supervision.descriptorOf('tcp', endpoint),
+      log: this.#log,
+    });
+  }
+
   #handle(request: AdmittedRequest): void {
     const nas = nasOf(this.#policy!, request);
     if (this.#log.isLevelEnabled('debug')) this.#log.debug(requestLine(request, nas?.name), 'RADIUS request');
@@ -287,6 +306,7 @@ export class Server {
         directory: this.#directory,
         database: () => this.#database,
         accessOutcomes: () => accessOutcomes(this.#access),
+        leases: this.#leases!,
         ready: () => this.#health().ready,
       }),
       health: () => this.#health(),
@@ -360,6 +380,7 @@ export class Server {
       },
       this.#accessSettings(this.#policy!),
     );
+    void this.#leases?.refresh(believedLeases(side.pool, config.dhcp.routingDomain));
     await this.#radius?.openHeldBack();
     this.#supervision.status(this.#summary());
     // Others wait for this line, so it is written whatever the level is.

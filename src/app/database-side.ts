@@ -7,10 +7,12 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
+import { waysToTell } from '../config/monitoring-files.js';
 import type { AccountingFact, SessionFact } from '../domain/accounting-fact.js';
 import type { Resolve } from '../domain/session-batch.js';
 import type { FactReading } from '../handlers/accounting-record.js';
 import type { ClassCookie } from '../handlers/class-cookie.js';
+import { DeviceEventHandler } from '../handlers/device-event.js';
 import { resolveSubscriber, type IdentityRules } from '../handlers/identity.js';
 import type { Dictionary } from '../radius/dictionary.js';
 import { SpoolPositionError } from '../spool/position.js';
@@ -31,6 +33,7 @@ import { Applier } from '../workers/applier.js';
 import { type BacklogScan, scanBacklog } from '../workers/backlog-scan.js';
 import { Heartbeat } from '../workers/heartbeat.js';
 import type { LeaseBatch, LeaseRules } from '../workers/lease-batch.js';
+import { Notifier } from '../workers/notifier.js';
 import { Loop } from '../workers/loop.js';
 import { Settler } from '../workers/settler.js';
 import { Sweeper } from '../workers/sweeper.js';
@@ -94,6 +97,8 @@ export class DatabaseSide {
   readonly reserve: AddressReserve;
   readonly enforcement: EnforcementSide;
   readonly attempts: AccessAttempts;
+  readonly devices: DeviceEventHandler;
+  readonly notifier: Notifier;
   readonly #deps: DatabaseSideDeps;
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #loops: readonly Loop[];
@@ -169,6 +174,10 @@ export class DatabaseSide {
       retryMaxMs: config.applier.retryMaxSeconds * 1000,
     });
     const { policy, dictionary } = deps;
+    const monitoring = (): Config['monitoring'] => policy().config.monitoring;
+    this.devices = new DeviceEventHandler({ pool, log, ways: () => waysToTell(monitoring()) });
+    const timeZone = (): string => policy().config.server.timeZone;
+    this.notifier = new Notifier({ pool, log, instance, settings: monitoring, timeZone });
     this.enforcement = new EnforcementSide({
       policy,
       dictionary,
@@ -279,6 +288,7 @@ export class DatabaseSide {
       step.catch((error: unknown) => log.debug({ err: error }, 'a step of stopping failed'));
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     await quietly(this.#flushAttempts());
+    await this.notifier.stop();
     await this.enforcement.stop();
     await this.sweeper.stop();
     // What was acknowledged is safe in the spool; a moment's patience saves the next start the work.
@@ -326,6 +336,7 @@ export class DatabaseSide {
     this.sweeper.start();
     this.heartbeat.start();
     this.enforcement.start();
+    this.notifier.start();
     for (const loop of this.#loops) loop.start();
     await this.#openPage();
   }

@@ -15,6 +15,7 @@ import type { Applier } from '../workers/applier.js';
 import type { Settler } from '../workers/settler.js';
 import { enforcementMeasures } from './enforcement-measures.js';
 import type { EnforcementSide } from './enforcement-side.js';
+import type { LeaseSide } from './lease-side.js';
 
 export interface MeasuredParts {
   readonly server: RadiusServer;
@@ -35,11 +36,12 @@ export interface MeasuredParts {
     | undefined;
   /** Answers to Access-Requests by outcome and reason, both from fixed sets. */
   readonly accessOutcomes: () => Iterable<Labelled>;
+  readonly leases: LeaseSide;
   readonly ready: () => boolean;
 }
 
 export function measuresOf(parts: MeasuredParts): Measure[] {
-  const { server, spool, directory, database } = parts;
+  const { server, spool, directory, database, leases } = parts;
   const counter = (name: string, help: string, read: Measure['read'], labels: readonly string[] = []): Measure => ({
     name,
     help,
@@ -67,6 +69,23 @@ export function measuresOf(parts: MeasuredParts): Measure[] {
     counter('accounting_total', 'Accounting-Requests by what became of them', () => accounting(parts.accounting), [
       'status',
     ]),
+    counter(
+      'lease_events_total',
+      'Lease events when they were applied, by what came of them',
+      () => leases.outcomes(),
+      ['outcome'],
+    ),
+    counter(
+      'intake_total',
+      'Events of hooks, levers and monitoring as they came in, by way and outcome',
+      () => leases.arrivals(),
+      ['way', 'outcome'],
+    ),
+    counter('dhcp_packets_total', 'Relayed DHCP packets, by relay and what they became', () => leases.packets(), [
+      'relay',
+      'outcome',
+    ]),
+    gauge('inbox_waiting_files', 'Files of lease hooks that wait', () => leases.waitingFiles),
     gauge('spool_appendable', '1 while facts can be recorded', () => Number(spool.appendable)),
     counter('spool_synced_records_total', 'Facts on disk since the spool was made', () => spool.syncedSequence),
     gauge('spool_lag_records', 'Facts on disk that are not in the database yet', () => {

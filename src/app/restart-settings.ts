@@ -19,6 +19,8 @@ export function needRestart(before: Policy, after: Policy): string[] {
     'changeFeed',
     'history',
     'accessAttempts',
+    'intake',
+    'dhcp',
   ] as const;
   return sections.filter((section) => !isSame(before.config[section], after.config[section]));
 }

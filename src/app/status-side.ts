@@ -14,7 +14,7 @@ import { parseStoredPassword } from '../radius/stored-password.js';
 import { type Measure, metricsRegistry } from '../status/metrics.js';
 import type { Health } from '../status/health.js';
 import { readingOf, totalsOf } from '../status/overview-page.js';
-import type { Judged } from '../status/page-routes.js';
+import type { Judged } from '../status/page-context.js';
 import type { CheckPassword } from '../status/request-guard.js';
 import { SAMPLE_INTERVAL_MS, SampleRing } from '../status/sample-ring.js';
 import { openStatusServer, statusServer } from '../status/server.js';

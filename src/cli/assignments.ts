@@ -6,6 +6,7 @@
  */
 import { parseIpNetwork } from '../config/ip-network.js';
 import { nearestKey } from '../config/nearest-key.js';
+import { readPort } from '../domain/device-reference.js';
 import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
 import { parseIpv6Prefix } from '../domain/ipv6-prefix.js';
 import { parseMacAddress } from '../domain/mac-address.js';
@@ -95,6 +96,26 @@ export function parseMac(key: string, text: string): string {
   if (mac === undefined)
     throw new UsageError(`${key} is '${text}', which is no MAC address`, 'write it like aa:bb:cc:dd:ee:ff');
   return mac;
+}
+
+/** A port of a device as it is stored. */
+export function parsePort(key: string, text: string): string {
+  const port = readPort(text);
+  if (port === undefined)
+    throw new UsageError(
+      `${key} is '${text}', which is no port`,
+      'write 1 to 64 printable characters of ASCII, as the switch tells it',
+    );
+  return port;
+}
+
+/** Ways in which a DHCP client may be known. */
+export const option82Ways = ['port', 'port-mac', 'mac'] as const;
+
+/** One of `option82Ways`. */
+export function parseOption82Auth(key: string, text: string): string {
+  if ((option82Ways as readonly string[]).includes(text)) return text;
+  throw new UsageError(`${key} is '${text}'`, `write one of ${option82Ways.join(', ')}`);
 }
 
 /** A whole number within bounds. */

@@ -5,6 +5,7 @@
  * Invariant: recognised by class, SQLSTATE and constraint name alone; no password and no connection string is ever shown.
  */
 import { CommandError, ProblemList } from './command-error.js';
+import { deviceConstraintMeanings } from './device-constraints.js';
 
 const prefixTaken = [
   'a static prefix overlaps one that is in use already',
@@ -13,6 +14,7 @@ const prefixTaken = [
 
 /** What a violated constraint means, and what to do; written for commands and imports alike. */
 const constraintMeanings: Readonly<Record<string, readonly [problem: string, remedy: string]>> = {
+  ...deviceConstraintMeanings,
   subscriber_login_unique: [
     'there is a subscriber with this login',
     'change it with: sluice subscriber set, or choose another login',

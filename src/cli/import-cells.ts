@@ -5,11 +5,13 @@
  * Invariant: a cell is never guessed at: what is no MAC, address, flag, plan or pool refuses its line.
  */
 import { nearestKey } from '../config/nearest-key.js';
+import { readPort } from '../domain/device-reference.js';
 import { formatIpv4Address, parseIpv4Address } from '../domain/ipv4-address.js';
 import { parseIpv6Prefix } from '../domain/ipv6-prefix.js';
 import { parseMacAddress } from '../domain/mac-address.js';
 import { importColumns } from '../store/import-columns.js';
 import type { ImportColumn, ImportRow, ImportValue } from '../store/import-columns.js';
+import { option82Ways } from './assignments.js';
 import { CommandError } from './command-error.js';
 import { longestPasswordOctets } from './password-input.js';
 import { importKeys, longestText } from './subscriber-keys.js';
@@ -38,6 +40,7 @@ const schemaNames: Readonly<Partial<Record<ImportKey, string>>> = {
   delegated_prefix: 'static_delegated_prefix',
   pool: 'pool_id',
   nas: 'nas_name',
+  device: 'device_id',
   plan: 'plan_id',
 };
 
@@ -95,6 +98,12 @@ export class CellReader {
         return parseIpv6Prefix(cell) ?? { problem: `'${cell}' is no IPv6 prefix` };
       case 'mac':
         return parseMacAddress(cell) ?? { problem: `'${cell}' is no MAC address` };
+      case 'port':
+        return readPort(cell) ?? { problem: `'${cell}' is no port` };
+      case 'option82_auth':
+        return (option82Ways as readonly string[]).includes(cell)
+          ? cell
+          : { problem: `'${cell}' is none of ${option82Ways.join(', ')}` };
       case 'plan':
         return idOf('plan', cell, this.names.plans);
       case 'pool':

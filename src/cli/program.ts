@@ -11,10 +11,12 @@ import type { GlobalOptions, StartServer } from './command-context.js';
 import { exitCode } from './command-error.js';
 import type { CommandIo } from './command-io.js';
 import { registerConfigCommands } from './config-commands.js';
+import { registerDeviceCommands } from './device-commands.js';
 import { registerExplainCommand } from './explain-command.js';
 import { registerHoldCommands } from './hold-commands.js';
 import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
+import { registerIntakeCommands } from './intake-commands.js';
 import { registerIpCommands } from './ip-commands.js';
 import { registerLineCommands } from './line-commands.js';
 import { registerNasCommands } from './nas-commands.js';
@@ -94,9 +96,11 @@ export function buildProgram(context: CommandContext): Command {
   registerNasCommands(program, context);
   registerReconcileCommand(program, context);
   registerLineCommands(program, context);
+  registerDeviceCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);
+  registerIntakeCommands(program, context);
   registerToolCommands(program, context);
   return program;
 }

@@ -17,9 +17,10 @@ import {
   updateAccount,
 } from '../store/subscriber-writes.js';
 import type { AccountValues, SubscriberValues } from '../store/subscriber-writes.js';
-import { parseAddress, parseMac, parsePrefix, parseText } from './assignments.js';
+import { parseAddress, parseMac, parseOption82Auth, parsePort, parsePrefix, parseText } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
+import { pickDevice } from './device-pick.js';
 import { takePassword } from './password-input.js';
 import type { PasswordOptions } from './password-input.js';
 import { longestText } from './subscriber-keys.js';
@@ -35,6 +36,9 @@ export interface AddOptions extends PasswordOptions {
   readonly pool?: string;
   readonly mac?: string;
   readonly nas?: string;
+  readonly device?: string;
+  readonly port?: string;
+  readonly option82Auth?: string;
   readonly contract?: string;
   readonly name?: string;
   readonly phone?: string;
@@ -65,12 +69,19 @@ export async function addSubscriber(context: CommandContext, loginText: string, 
       static_delegated_prefix: parsePrefix('--delegated-prefix', options.delegatedPrefix),
     }),
   };
+  const line = {
+    ...(options.port !== undefined && { port: parsePort('--port', options.port) }),
+    ...(options.option82Auth !== undefined && {
+      option82_auth: parseOption82Auth('--option82-auth', options.option82Auth),
+    }),
+  };
   const contract = parseText('--contract', options.contract ?? login, longestText.contract);
   if (contract === '') throw new CommandError('the contract is empty', 'leave --contract out to use the login');
   const pool = await context.pool();
   const { plans, pools } = await loadCatalogueIds(pool);
   const planId = idOf('plan', options.plan, plans, (name) => `sluice plan add ${name} --down 50M --up 10M`);
   const poolId = idOf('pool', options.pool, pools, (name) => `sluice pool add ${name} NETWORK`);
+  const device = options.device === undefined ? undefined : await pickDevice(pool, options.device);
   const earlier = (await findSubscribers(pool, login)).at(0);
   if (earlier?.deleted === false) {
     throw new CommandError(
@@ -89,6 +100,8 @@ export async function addSubscriber(context: CommandContext, loginText: string, 
     ...prefixes,
     ...(poolId !== undefined && { pool_id: poolId }),
     ...(options.nas !== undefined && { nas_name: parseText('--nas', options.nas, longestText.nas) }),
+    ...(device !== undefined && { device_id: device.id }),
+    ...line,
   };
   const account: AccountValues = {
     ...(planId !== undefined && { plan_id: planId }),

@@ -26,6 +26,12 @@ export function registerSubscriberCommands(program: Command, context: CommandCon
       .option('--pool <pool>', 'pool of its dynamic address, instead of the plan’s')
       .option('--mac <mac>', 'hardware address')
       .option('--nas <name>', 'the one NAS where it may log in')
+      .option('--device <device>', 'switch or ONU that it is plugged into: name, MAC, serial or address')
+      .option('--port <port>', 'port of that device')
+      .option(
+        '--option82-auth <way>',
+        'what a DHCP client is known by: port, port-mac or mac; default: as the NAS is set',
+      )
       .option('--contract <contract>', 'contract of the account; default: the login')
       .option('--name <name>', 'who pays')
       .option('--phone <phone>')

@@ -24,6 +24,7 @@ import { ImportLanes } from './import-lanes.js';
 import { SealingPasswords, noPasswords } from './import-passwords.js';
 import { printable } from './printable.js';
 import { SeenLines } from './seen-lines.js';
+import { withDevices } from './import-named-devices.js';
 
 /** The options of `subscriber import`, as typed. */
 export interface ImportOptions {
@@ -70,7 +71,7 @@ class ImportRun {
   private readonly errors: LineError[] = [];
   private readonly loginLines = new SeenLines();
   private readonly addressLines = new SeenLines();
-  /** Rows whose static address somebody has who may leave it later in the file; undefined once they have had their turn. */
+  /** Rows whose static address or port somebody has who may leave it later in the file; undefined once they have had their turn. */
   private waiting: ImportRow[] | undefined = [];
   private readonly progress: Progress;
   private readonly startedMs: number;
@@ -117,12 +118,12 @@ class ImportRun {
     };
     const asOne = this.options.dryRun === true || this.options.stopOnError === true;
     try {
-      if (!asOne) await this.pump(reader, lines, batchImporter(pool, settings), laneCount);
+      if (!asOne) await this.pump(reader, lines, withDevices(pool, settings, batchImporter(pool, settings)), laneCount);
       else {
         await importAsOne(
           pool,
           settings,
-          (write) => this.pump(reader, lines, write, 1),
+          (write) => this.pump(reader, lines, withDevices(pool, settings, write), 1),
           () => this.options.dryRun !== true && this.totals.errors === 0,
         );
       }
@@ -208,7 +209,7 @@ class ImportRun {
     this.totals.unchanged += outcome.unchanged;
     const { waiting } = this;
     for (const fault of outcome.faults) {
-      const mayWait = waiting !== undefined && waiting.length < batchRows && isAboutAddress(fault);
+      const mayWait = waiting !== undefined && waiting.length < batchRows && isAboutPlace(fault);
       const row = mayWait ? rows.find((one) => one.line === fault.line) : undefined;
       if (row === undefined) this.refuse(fault.line, fault.login, describeFault(fault));
       else waiting?.push(row);
@@ -274,10 +275,11 @@ async function* withFirst(
   yield* rest;
 }
 
-/** Whether a row was refused for a static address that another row had at that moment. */
-function isAboutAddress(fault: ImportFault): boolean {
+/** Whether a row was refused for a static address or a port that another row had at that moment. */
+function isAboutPlace(fault: ImportFault): boolean {
   return 'refused' in fault
-    ? fault.refused.constraint === 'subscriber_static_address_unique'
+    ? fault.refused.constraint === 'subscriber_static_address_unique' ||
+        fault.refused.constraint === 'subscriber_port_unique'
     : fault.fault.kind === 'address-taken';
 }
 
@@ -292,6 +294,10 @@ export function describeFault(fault: ImportFault): string {
   switch (fault.fault.kind) {
     case 'address-taken':
       return `login '${fault.login}': the address ${fault.fault.address} belongs to '${fault.fault.by}'`;
+    case 'no-device':
+      return `login '${fault.login}': there is no device '${fault.fault.device}'; make it with: sluice device add, or import devices first`;
+    case 'several-devices':
+      return `login '${fault.login}': several devices are called '${fault.fault.device}'; name it by its MAC, serial or name`;
     case 'deleted':
       return `login '${fault.login}' is deleted; a column deleted with false brings it back`;
   }

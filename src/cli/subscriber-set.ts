@@ -11,9 +11,19 @@ import { lockSubscriber } from '../store/subscriber-queries.js';
 import type { SubscriberRow } from '../store/subscriber-queries.js';
 import { insertAccount, lockAccount, updateAccount, updateSubscriber } from '../store/subscriber-writes.js';
 import type { AccountValues, SubscriberValues } from '../store/subscriber-writes.js';
-import { parseAddress, parseAssignments, parseFlag, parseMac, parsePrefix, parseText } from './assignments.js';
+import {
+  parseAddress,
+  parseAssignments,
+  parseFlag,
+  parseMac,
+  parseOption82Auth,
+  parsePort,
+  parsePrefix,
+  parseText,
+} from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { UsageError } from './command-error.js';
+import { pickDevice } from './device-pick.js';
 import { takePassword } from './password-input.js';
 import type { PasswordOptions } from './password-input.js';
 import { parseLogin, remarkOnReferences } from './subscriber-add.js';
@@ -120,6 +130,13 @@ async function readChanges(context: CommandContext, given: Given): Promise<Chang
       subscriber[`static_${key}`] = nullable === null ? null : parsePrefix(key, value);
     else if (key === 'mac') subscriber.mac = nullable === null ? null : parseMac(key, value);
     else if (key === 'nas') subscriber.nas_name = nullable === null ? null : parseText(key, value, longestText.nas);
+    else if (key === 'device') {
+      subscriber.device_id = nullable === null ? null : (await pickDevice(await context.pool(), value)).id;
+      // A port is one of a device: whoever is unplugged has none.
+      if (nullable === null) subscriber.port ??= null;
+    } else if (key === 'port') subscriber.port = nullable === null ? null : parsePort(key, value);
+    else if (key === 'option82_auth')
+      subscriber.option82_auth = nullable === null ? null : parseOption82Auth(key, value);
     else if (key === 'pool') subscriber.pool_id = nullable === null ? null : named('pool', value, ids?.pools);
     else if (key === 'plan') account.plan_id = nullable === null ? null : named('plan', value, ids?.plans);
     else if (key === 'contract') contract = parseText(key, value, longestText.contract);

@@ -6,6 +6,7 @@
  * Invariant: a `Config` never changes; a reload makes another one. Printed in any way it shows no secret.
  */
 import type { ConfigSnapshot } from './config-files.js';
+import type { IntakeSettings } from './intake-secrets.js';
 import type { MissingSecret } from './load-context.js';
 import type { LineRule } from '../domain/line-rule.js';
 import type { AccountCommandName, CommandName, ReadingCommandName } from '../domain/service-state.js';
@@ -145,7 +146,7 @@ export interface Profile extends CamelKeys<
 }
 
 /** Everything that the files say. */
-export interface Config extends Omit<ServerSettings, 'database' | 'radius'> {
+export interface Config extends Omit<ServerSettings, 'database' | 'radius' | 'monitoring' | 'intake'> {
   readonly confDir: string;
   readonly dataDir: string;
   readonly database: Omit<ServerSettings['database'], 'url'> & {
@@ -158,6 +159,14 @@ export interface Config extends Omit<ServerSettings, 'database' | 'radius'> {
     /** 32 octets; missing until `createMissingSecrets` has run. */
     readonly passwordKey: SecretValue;
   };
+  readonly monitoring: Omit<ServerSettings['monitoring'], 'smtpPasswordFile' | 'smtpCaFile' | 'webhookSecrets'> & {
+    readonly smtpPassword: SecretValue | undefined;
+    /** PEM; undefined: the authorities that Node knows. */
+    readonly smtpCa: string | undefined;
+    /** By name. Ask with `Object.hasOwn`. */
+    readonly webhookSecrets: Readonly<Record<string, SecretValue>>;
+  };
+  readonly intake: IntakeSettings;
   readonly nas: readonly NasEntry[];
   /** By name: those that a NAS uses and all in the conf folder. Ask with `Object.hasOwn`. */
   readonly profiles: Readonly<Record<string, Profile>>;

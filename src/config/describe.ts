@@ -96,9 +96,10 @@ const commandMeanings: Readonly<Record<ProfileCommandName, string>> = {
 
 /** The document, ending in a line break. */
 export function describeConfiguration(): string {
-  const server = Object.entries(shapeOf(serverSchema).properties ?? {}).map(([name, shape]) =>
+  const server = Object.entries(shapeOf(serverSchema).properties ?? {}).flatMap(([name, shape]) => [
     section(`[${name}]`, shape),
-  );
+    ...listsOfTables(name, shape),
+  ]);
   const nas = shapeOf(nasSchema);
   const profile = shapeOf(profileSchema);
   const tables = Object.entries(profile.properties ?? {}).filter(([, shape]) => isSection(shape));
@@ -126,6 +127,13 @@ function sectionsOf(name: string, shape: SettingShape): string[] {
 
 function section(heading: string, shape: SettingShape): string {
   return `### ${heading}\n\n${shape.description ?? ''}\n\n${table(shape)}`;
+}
+
+/** A key whose value is a list of tables: what each of them holds. */
+function listsOfTables(name: string, shape: SettingShape): string[] {
+  return Object.entries(shape.properties ?? {}).flatMap(([key, { items }]) =>
+    items?.properties === undefined ? [] : [`### Each [[${name}.${key}]]\n\n${table(items)}`],
+  );
 }
 
 /** All states have the same keys, which are told once. */

@@ -11,14 +11,16 @@ import type { Config, NasEntry, Profile } from './config.js';
 import { RecordingFiles, diskFiles } from './config-files.js';
 import type { ConfigFiles } from './config-files.js';
 import { formatEndpoint, isLoopback } from './endpoint.js';
+import { readIntake } from './intake-secrets.js';
 import { readLinesFile } from './lines-file.js';
 import { openDocument, resolvePath } from './load-context.js';
 import type { LoadContext, Place } from './load-context.js';
+import { readMonitoring } from './monitoring-files.js';
 import { readNasFiles } from './nas-files.js';
 import type { NasDraft } from './nas-files.js';
 import { ConfigError, sortProblems } from './problem.js';
 import { readProfiles } from './profile-files.js';
-import { validate } from './schema-problems.js';
+import { keyText, validate } from './schema-problems.js';
 import { createMissingSecrets, readKey } from './secret-files.js';
 import { SecretValue } from './secret-value.js';
 import type { StatusUser } from './status-user.js';
@@ -132,9 +134,15 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
   const { classKeyFile, passwordKeyFile, ...radius } = settings.radius;
   const classKey = await readKey(context, classKeyFile, placeOf('radius', 'class_key_file'));
   const passwordKey = await readKey(context, passwordKeyFile, placeOf('radius', 'password_key_file'));
+  const monitoring = await readMonitoring(context, result.value.monitoring, (key) => placeOf('monitoring', key));
   const spoolDirectory = resolvePath(context, settings.spool.directory, placeOf('spool', 'directory'));
+  const intake = await readIntake(context, result.value.intake, (path) => ({
+    file,
+    line: document.lineOf(['intake', ...path]),
+    key: keyText(['intake', ...path]),
+  }));
   if (classKey === undefined || passwordKey === undefined || spoolDirectory === undefined) return undefined;
-  if (moreUsers === undefined) return undefined;
+  if (moreUsers === undefined || monitoring === undefined || intake === undefined) return undefined;
   const url = settings.database.url;
   return {
     ...settings,
@@ -142,6 +150,8 @@ async function readServerFile(context: LoadContext): Promise<ServerPart | undefi
     radius: { ...radius, classKey, passwordKey },
     spool: { ...settings.spool, directory: spoolDirectory },
     status: { ...status, users },
+    monitoring,
+    intake,
   };
 }
 
@@ -214,6 +224,7 @@ function checkListeners(
       if (one.port !== 0) claim('udp', formatEndpoint(one), placeOf('radius', key));
     }
   }
+  for (const one of file.dhcp.listen) if (one.port !== 0) claim('udp', formatEndpoint(one), placeOf('dhcp', 'listen'));
   if (file.database.url === undefined) claim('tcp', `127.0.0.1:${file.database.port}`, placeOf('database', 'port'));
   for (const section of ['status', 'intake'] as const) {
     const { listen } = file[section];

@@ -6,22 +6,12 @@
  * Invariant: an address comes out as a network, a secret as a `SecretValue`; neither a missing nor a second one passes.
  */
 import { z } from 'zod';
-import { formatIpAddress, parseIpAddress, parseIpNetwork } from './ip-network.js';
-import type { IpNetwork } from './ip-network.js';
+import { formatIpAddress, parseIpAddress } from './ip-network.js';
 import { SecretValue, maxSecretOctets } from './secret-value.js';
-import { name, onOff, path, wholeNumber } from './setting.js';
+import { name, network, onOff, path, wholeNumber } from './setting.js';
 
 // One NAS with more source addresses than this is a network.
 const maxAddresses = 256;
-
-function network() {
-  return z.string().transform((text, context): IpNetwork => {
-    const result = parseIpNetwork(text);
-    if (result.ok) return result.network;
-    context.addIssue({ code: 'custom', message: result.problem, params: { remedy: result.remedy } });
-    return z.NEVER;
-  });
-}
 
 function address() {
   return z.string().transform((text, context) => {

@@ -6,6 +6,9 @@
  * Invariant: an empty file is valid, and each limit of the server has its key, default, bounds and reason here.
  */
 import { z } from 'zod';
+import { dhcp } from './dhcp-schema.js';
+import { monitoringSchema } from './monitoring-schema.js';
+import { intake } from './intake-schema.js';
 import { endpoint, name, onOff, path, wholeNumber } from './setting.js';
 import { statusUser } from './status-user.js';
 
@@ -378,18 +381,6 @@ const status = z
   .prefault({})
   .describe('What the server tells about itself, and the pages for people.');
 
-const intake = z
-  .strictObject({
-    listen: endpoint()
-      .prefault('127.0.0.1:8067')
-      .describe('For lease hooks and monitoring events. Checked, and not used yet: nothing listens here.'),
-  })
-  .prefault({})
-  .describe(
-    'Events from other programs. **Not used in this release**: the section is accepted and checked, so that a configuration ' +
-      'may have it already, and nothing listens.',
-  );
-
 const log = z
   .strictObject({
     level: z
@@ -415,6 +406,8 @@ export const serverSchema = z.strictObject({
   access_attempts: accessAttempts,
   status,
   intake,
+  dhcp,
+  monitoring: monitoringSchema,
   log,
 });
 

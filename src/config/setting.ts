@@ -7,6 +7,8 @@
  */
 import { z } from 'zod';
 import { parseEndpoint } from './endpoint.js';
+import { parseIpNetwork } from './ip-network.js';
+import type { IpNetwork } from './ip-network.js';
 
 /** Bounds and default of a whole number; the unit stands at the end of the key. */
 export interface WholeNumberBounds {
@@ -62,6 +64,16 @@ export function endpoint() {
       message: result.problem,
       params: { remedy: 'write an address and a port, such as "127.0.0.1:1812" or "[::1]:1812"' },
     });
+    return z.NEVER;
+  });
+}
+
+/** An address, or a network in CIDR form; comes out parsed. */
+export function network() {
+  return z.string().transform((text, context): IpNetwork => {
+    const result = parseIpNetwork(text);
+    if (result.ok) return result.network;
+    context.addIssue({ code: 'custom', message: result.problem, params: { remedy: result.remedy } });
     return z.NEVER;
   });
 }

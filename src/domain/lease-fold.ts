@@ -250,7 +250,8 @@ class LeaseFold implements LeaseOutcome {
       this.idle.push('other-mac');
       this.#noteStray(lease, event.mac, event.eventAtMs, cause);
     } else if (lease.end !== null) this.#noteLater(lease, event, cause);
-    else if (isBefore(cause, event.eventAtMs, lease))
+    else if (isBefore(event.via === 'leasequery' ? 'release' : cause, event.eventAtMs, lease))
+      // A server that was asked knows that the lease is over; one that only says so may be early.
       this.idle.push(event.eventAtMs < lease.committedAtMs! ? 'late' : 'early-expiry');
     else {
       lease.source = event.source;
@@ -308,14 +309,14 @@ class LeaseFold implements LeaseOutcome {
     lease.end = { endedAtMs, cause };
     lease.eventAtMs = Math.max(lease.eventAtMs, endedAtMs);
     this.#changed.add(lease);
-    const key = sessionKey(lease.nasName!, leaseSessionId(lease.address, lease.mac));
+    const key = sessionKey(lease.nasName!, leaseSessionId(lease));
     if (!this.#open.delete(key)) return;
     this.facts.push(this.#fact(lease, 'stop', endedAtMs, receivedAtMs, TERMINATE[cause]));
   }
 
   /** Unless RADIUS has opened one for the same line, or ours is open. */
   #openSession(lease: LeaseRecord, event: LeaseEvent): void {
-    const key = sessionKey(lease.nasName!, leaseSessionId(lease.address, lease.mac));
+    const key = sessionKey(lease.nasName!, leaseSessionId(lease));
     if (this.#open.has(key)) return;
     const isMerged = this.#world.sessions.some(
       ({ address, nasBox, subscriberId }) =>
@@ -337,7 +338,7 @@ class LeaseFold implements LeaseOutcome {
       status,
       nasName: lease.nasName!,
       nasBox: LEASE_BOX,
-      acctSessionId: leaseSessionId(lease.address, lease.mac),
+      acctSessionId: leaseSessionId(lease),
       receivedAtMs: Math.max(receivedAtMs, eventAtMs),
       eventAtMs,
       delayDeclared: true,

@@ -112,7 +112,14 @@ export type LeaseIdle =
   /** A request that nobody confirmed. */
   | 'unconfirmed';
 
-/** The Acct-Session-Id of the session that a lease opens: one client's use of one address. */
-export function leaseSessionId(address: string, mac: string | null): string {
-  return `${address} ${mac ?? '-'}`;
+/**
+ * The Acct-Session-Id of the session that a lease opens: one client's use of one address. It names its beginning, since the next use of the same client may begin
+ * within the second, where NASes with clocks of seconds would only repeat a Start.
+ */
+export function leaseSessionId({
+  address,
+  mac,
+  beganAtMs,
+}: Pick<LeaseRecord, 'address' | 'mac' | 'beganAtMs'>): string {
+  return `${address} ${mac ?? '-'} ${String(beganAtMs)}`;
 }

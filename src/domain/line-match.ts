@@ -53,6 +53,9 @@ function troubleOf(hex: string): string | undefined {
   return hex.length % 2 === 0 && /^[0-9a-f]*$/u.test(hex) ? undefined : 'is not hexadecimal';
 }
 
+/** A field that says how many octets follow it in the value; the rule matches only where that is so. */
+export const lengthField = 'length';
+
 /** Patterns for one attribute, in order. */
 export interface RulePart {
   readonly attribute: string;
@@ -144,8 +147,9 @@ export class MatchableRule {
       const value = pattern.form === 'hex' ? hex : sample.text(attribute);
       const result = pattern.match(value);
       if (!result.matched) {
-        if (note === undefined || result.reach <= furthest) continue;
-        furthest = result.reach;
+        const reachOctets = result.reach / digitsOf(pattern);
+        if (note === undefined || reachOctets <= furthest) continue;
+        furthest = reachOctets;
         note.reason = `${attribute} ${reachText(pattern, value, result.reach)}`;
         continue;
       }
@@ -154,8 +158,13 @@ export class MatchableRule {
       for (const [name, { start, end }] of result.fields) {
         const raw = value.slice(start, end);
         const problem =
-          name === 'length'
-            ? lengthProblem(pattern, raw, value.length - end)
+          name === lengthField
+            ? lengthProblem(
+                pattern,
+                raw,
+                (value.length - end) / digitsOf(pattern),
+                hex.length / 2 - end / digitsOf(pattern),
+              )
             : this.#convertInto(found, name, raw, pattern);
         if (problem === undefined) continue;
         fits = false;
@@ -225,17 +234,22 @@ function convert(
   return undefined;
 }
 
-/** @param rest characters after the field */
-function lengthProblem(pattern: LinePattern, raw: string, rest: number): string | undefined {
-  const isHex = pattern.form === 'hex';
-  const stated = isHex ? parseInt(raw, 16) : raw.length === 1 ? raw.charCodeAt(0) : NaN;
-  const octets = isHex ? rest / 2 : rest;
-  return stated === octets ? undefined : `its length says ${String(stated)} octets, and ${String(octets)} follow`;
+const digitsOf = ({ form }: LinePattern): number => (form === 'hex' ? 2 : 1);
+
+/**
+ * @param least octets after the field; of text, without the zeros at its end
+ * @param most with them: whoever writes zeros may count them or not
+ */
+function lengthProblem(pattern: LinePattern, raw: string, least: number, most: number): string | undefined {
+  const stated = pattern.form === 'hex' ? parseInt(raw, 16) : raw.length === 1 ? raw.charCodeAt(0) : NaN;
+  return stated >= least && stated <= most
+    ? undefined
+    : `its length says ${String(stated)} octets, and ${String(least)} follow`;
 }
 
 function reachText(pattern: LinePattern, value: string, reach: number): string {
   if (reach === value.length) return 'fits, but ends too early';
-  const digits = pattern.form === 'hex' ? 2 : 1;
+  const digits = digitsOf(pattern);
   return `fits ${String(Math.floor(reach / digits))} of ${String(value.length / digits)} octets`;
 }
 

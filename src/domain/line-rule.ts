@@ -4,7 +4,7 @@
  */
 import { compilePattern } from './line-pattern.js';
 import type { LinePattern } from './line-pattern.js';
-import { MatchableRule } from './line-match.js';
+import { MatchableRule, lengthField } from './line-match.js';
 import type { RulePart, Template } from './line-match.js';
 import type { LineFunction } from './line-functions.js';
 import type { PatternForm } from './line-pattern-syntax.js';
@@ -30,9 +30,6 @@ export const ingredientNames = [
   'ont',
   'part',
 ] as const;
-
-/** A field that says how many octets follow it in the value; the rule matches only where that is so. */
-export const lengthField = 'length';
 
 /** Ways to name a device, of which a rule uses one. */
 const deviceFields: readonly string[] = ['mac', 'device', 'serial'];

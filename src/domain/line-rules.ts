@@ -28,7 +28,7 @@ export interface LineSource extends LineEvidence {
 /** A line, and the rule that found it. */
 export interface FoundLine {
   readonly line: AccessLine;
-  /** `hook`: no rule matched, and the hook had taken switch and port out of option 82 by itself. */
+  /** `hook`: no rule found who it is, and the hook had taken switch and port out of option 82 by itself. */
   readonly rule: string;
 }
 
@@ -58,7 +58,10 @@ export class LineRules {
     const sample = sampleOf(source);
     for (const rule of this.#rules) {
       const line = rule.match(sample);
-      if (line !== undefined) return { line, rule: rule.name };
+      if (line === undefined) continue;
+      // A port, and nobody knows of what: whoever told the switch as well told more.
+      const isNobodys = line.device === undefined && line.onuSerial === undefined && line.login === undefined;
+      return (isNobodys ? toldByHook(source) : undefined) ?? { line, rule: rule.name };
     }
     return toldByHook(source);
   }

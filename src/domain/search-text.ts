@@ -1,8 +1,10 @@
 // Enters: what somebody typed into a search field. Leaves: the ways in which it may be meant. Invariant: everything that leaves is
-// bounded and made of letters, digits or canonical addresses, so that no query has to quote it.
+// bounded; words, digits and addresses are made of letters, digits or canonical addresses, so that no query has to quote them.
 
+import { readDeviceReference, readPort, readSerial, type DeviceReference } from './device-reference.js';
 import { formatIpv4Address, parseIpv4Address } from './ipv4-address.js';
 import { parseIpv6Prefix } from './ipv6-prefix.js';
+import { lineFunctions } from './line-functions.js';
 import { parseMacAddress } from './mac-address.js';
 
 /** A text as it may be meant; what it cannot mean is undefined or empty. */
@@ -19,6 +21,10 @@ export interface SearchText {
   readonly phoneKey: string | undefined;
   /** Beginnings of words of a name or an address, lower case. */
   readonly words: readonly string[];
+  /** A switch or ONU that is called so. */
+  readonly device: DeviceReference;
+  /** `sw1 5`: a device and a port of it. */
+  readonly line: { readonly device: DeviceReference; readonly port: string } | undefined;
 }
 
 /** The longest login has 253 octets; nobody types more, characters. */
@@ -52,7 +58,21 @@ export function readSearchText(typed: string): SearchText {
     prefix,
     phoneKey: address === undefined && mac === undefined ? phoneKeyOf(text) : undefined,
     words: address === undefined && prefix === undefined ? words : [],
+    device: deviceOf(text),
+    line: lineOf(text),
   };
+}
+
+/** Terminals print their serial numbers in several ways. */
+function deviceOf(text: string): DeviceReference {
+  return { ...readDeviceReference(text), serial: readSerial(lineFunctions.onu_serial.apply(text)) ?? null };
+}
+
+/** What stands behind the last space is the port: names have spaces, ports that people type have none. */
+function lineOf(text: string): SearchText['line'] {
+  const [, device, portText = ''] = /^(.*\S)\s+(\S+)$/u.exec(text) ?? [];
+  const port = readPort(portText);
+  return device === undefined || port === undefined ? undefined : { device: deviceOf(device), port };
 }
 
 function phoneKeyOf(text: string): string | undefined {

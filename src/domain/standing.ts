@@ -3,6 +3,7 @@
 
 import type { AccessDecision, AnswerState } from './access.js';
 import type { DiscardReason, RejectReason } from './access-reason.js';
+import type { LeaseRefusal } from './lease.js';
 
 /** A live session, as far as the sentence needs it. */
 export interface StandingSession {
@@ -25,6 +26,30 @@ export interface StandingEnd {
   readonly endedAt: Date;
   readonly nasName: string;
   readonly cause: string;
+  /** Where a lease alone had opened it: why that is over. */
+  readonly lease: 'released' | 'expired' | 'replaced' | undefined;
+}
+
+/** Acct-Terminate-Cause (RFC 2866 §5.10) of the session of a lease, as the fold of leases sets it. */
+const LEASE_ENDS: Readonly<Record<number, StandingEnd['lease']>> = { 1: 'released', 5: 'expired' };
+
+/** Why a lease is over, by the Acct-Terminate-Cause of its session. */
+export function leaseEndOf(terminateCause: number | null): StandingEnd['lease'] {
+  return LEASE_ENDS[terminateCause ?? 0] ?? 'replaced';
+}
+
+/** A switch or ONU that monitoring says does not work. */
+export interface StandingDevice {
+  readonly name: string;
+  readonly status: 'down' | 'unreachable';
+  readonly since: Date;
+}
+
+/** The last DHCP lease of its MAC or its port that was refused. Older releases may have known other reasons. */
+export interface StandingRefusal {
+  readonly at: Date;
+  readonly address: string;
+  readonly reason: LeaseRefusal | (string & {});
 }
 
 export interface StandingInput {
@@ -35,6 +60,9 @@ export interface StandingInput {
   readonly decision: AccessDecision | undefined;
   readonly lastAttempt: StandingAttempt | undefined;
   readonly lastEnd: StandingEnd | undefined;
+  /** What it is plugged into, while that does not work. */
+  readonly device?: StandingDevice | undefined;
+  readonly lastRefusal?: StandingRefusal | undefined;
 }
 
 /** What a login meets that is not plain service: a refusal, or a state that is less. Some share a name. */
@@ -51,6 +79,10 @@ export type Standing =
   | { readonly kind: 'deleted' }
   /** Offline; any request is refused now. */
   | { readonly kind: 'refused'; readonly reason: RejectReason; readonly lastAttempt: StandingAttempt | undefined }
+  /** Offline; what it is plugged into does not work, and nothing was heard of it since. */
+  | { readonly kind: 'device-down'; readonly device: StandingDevice }
+  /** Offline; a DHCP server gave it an address, and that could not be followed. */
+  | { readonly kind: 'lease-refused'; readonly refusal: StandingRefusal }
   /** Offline; would be let in now, and yet the last request was not. */
   | { readonly kind: 'failed-attempt'; readonly attempt: StandingAttempt }
   /** Offline; would be let in, into a state other than plain service. */
@@ -65,7 +97,7 @@ export type Standing =
 
 /** Why a subscriber is online or not. */
 export function standingOf(input: StandingInput): Standing {
-  const { sessions, decision, lastAttempt, lastEnd } = input;
+  const { sessions, decision, lastAttempt, lastEnd, device, lastRefusal } = input;
   const session = sessions[0];
   if (session !== undefined) {
     const next: Exception | undefined = input.deleted ? { refused: 'deleted' } : decision && exceptionOf(decision);
@@ -73,6 +105,12 @@ export function standingOf(input: StandingInput): Standing {
   }
   if (input.deleted) return { kind: 'deleted' };
   if (decision?.answer === 'reject') return { kind: 'refused', reason: decision.reason, lastAttempt };
+  // Monitoring watches where a device is managed: whoever is heard through it has a line that works.
+  const isHeardSince = (at: Date): boolean =>
+    (lastAttempt !== undefined && lastAttempt.at > at) || (lastRefusal !== undefined && lastRefusal.at > at);
+  if (device !== undefined && !isHeardSince(device.since)) return { kind: 'device-down', device };
+  if (lastRefusal !== undefined && isNewest(lastRefusal.at, [lastAttempt?.at, lastEnd?.endedAt]))
+    return { kind: 'lease-refused', refusal: lastRefusal };
   const isLater = lastAttempt !== undefined && (lastEnd === undefined || lastAttempt.at >= lastEnd.endedAt);
   if (isLater && lastAttempt.outcome !== 'accept') return { kind: 'failed-attempt', attempt: lastAttempt };
   if (decision === undefined) return { kind: 'not-known-yet' };
@@ -80,6 +118,10 @@ export function standingOf(input: StandingInput): Standing {
   if (isLater) return { kind: 'accepted-without-session', attempt: lastAttempt };
   if (lastEnd !== undefined) return { kind: 'ended', end: lastEnd };
   return { kind: 'never-seen' };
+}
+
+function isNewest(at: Date, others: readonly (Date | undefined)[]): boolean {
+  return others.every((other) => other === undefined || at >= other);
 }
 
 /** What the next login meets, unless it is plain service. A full session limit is no news of somebody who is online. */

@@ -107,6 +107,9 @@ export class Subscriber implements SubscriberFields {
   readonly poolId: number | undefined;
   readonly nasName: string | undefined;
   private readonly flags: number;
+  /** For whoever holds accounts: the one that was found last, and at which state of them. It is no part of the subscriber. */
+  accountSeen: Account | undefined = undefined;
+  accountSeenAt = -1;
 
   constructor(fields: SubscriberFields) {
     this.id = fields.id;

@@ -10,6 +10,7 @@ import {
   type Requester,
 } from '../domain/access.js';
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
+import type { Subscriber } from '../domain/subscriber.js';
 import type { RateClock } from '../domain/effective-rate.js';
 import { parseIpv4Address } from '../domain/ipv4-address.js';
 import type { NasEntry } from '../config/config.js';
@@ -175,7 +176,7 @@ export class AccessRequestHandler {
     );
     if (!(verdict instanceof Promise)) {
       pending.verdict = verdict;
-      return this.#decide(pending);
+      return this.#decide(pending, identity.subscriber);
     }
     this.#later(pending, verdict, (late) => {
       pending.verdict = late;
@@ -191,12 +192,13 @@ export class AccessRequestHandler {
     });
   }
 
-  #decide(pending: Pending): void {
+  /** @param found the subscriber, when nothing has been waited for since he was found */
+  #decide(pending: Pending, found?: Subscriber): void {
     const { requester, profile, verdict, identity, request } = pending;
     const { directory } = this.#deps;
     if (verdict.outcome === 'overloaded') return this.#discard(request, 'overloaded', pending);
     const nowMs = this.#deps.nowMs();
-    const subject = this.#present(identity, nowMs);
+    const subject = this.#present(identity, found, nowMs);
     if (identity.found === 'one' && !subject) return this.#reject(pending, undefined, 'deleted');
     const staticAddress = subject?.subscriber.staticAddress;
     const staticPrefixes = subject && directory.staticPrefixes(subject.subscriber.id);
@@ -221,12 +223,12 @@ export class AccessRequestHandler {
   }
 
   /** As the directory has him now: a password check or a refill may have taken a while. */
-  #present(identity: FoundIdentity, nowMs: number): ReplySubject | undefined {
+  #present(identity: FoundIdentity, found: Subscriber | undefined, nowMs: number): ReplySubject | undefined {
     if (identity.found !== 'one') return undefined;
     const { directory } = this.#deps;
-    const subscriber = directory.subscriber(identity.subscriber.id);
-    const account = subscriber && directory.account(subscriber.accountId);
+    const subscriber = found ?? directory.subscriber(identity.subscriber.id);
     if (!subscriber) return undefined;
+    const account = directory.accountOf(subscriber);
     const plan = directory.plan(account?.planId);
     const rate = this.#settings.rates.rateAt(plan, directory.turbo(subscriber.id), nowMs);
     return { subscriber, account, plan, rate };

@@ -6,6 +6,7 @@ import { describeReason, DISCARD_REASONS, REJECT_REASONS } from '../domain/acces
 import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { Exception, Standing } from '../domain/standing.js';
 import { enforcementEnglish } from './english-enforcement.js';
+import { linesEnglish } from './english-lines.js';
 import type { Format, UnitWords } from './format.js';
 
 const units: UnitWords = {
@@ -26,14 +27,17 @@ const text = {
   overview: 'Overview',
   subscribers: 'Subscribers',
   sessions: 'Sessions',
+  leases: linesEnglish.text.leases,
+  devices: linesEnglish.text.devices,
   nases: 'NASes',
   pools: 'Pools',
   setAside: 'Set aside',
   search: 'Search',
-  searchHint: 'login, contract, name, phone, street, IP or MAC address',
+  searchHint: 'login, contract, name, phone, street, IP or MAC, switch and port',
   results: 'Found',
   nothingFound: 'Nobody was found.',
-  searchHelp: 'Beginnings of words are enough. A telephone number is found by its last digits.',
+  searchHelp:
+    'Beginnings of words are enough. A telephone number is found by its last digits, a line by switch and port: sw1 5.',
   more: 'There are more; narrow the search down.',
   moreRows: 'There are more.',
   older: 'Older',
@@ -220,6 +224,10 @@ function sentence(standing: Standing, format: Format, because: string | undefine
         lastAttempt === undefined ? '' : ` Last asked ${format.ago(lastAttempt.at)} on ${lastAttempt.nasName}.`;
       return `Offline: ${reason(code)}${note}.${asked}`;
     }
+    case 'device-down':
+      return linesEnglish.deviceDown(standing.device, format);
+    case 'lease-refused':
+      return linesEnglish.leaseRefused(standing.refusal, format);
     case 'failed-attempt': {
       const { attempt } = standing;
       const how = outcomes[attempt.outcome] ?? attempt.outcome;
@@ -229,8 +237,11 @@ function sentence(standing: Standing, format: Format, because: string | undefine
       return `Offline. A login is let in, but only as: ${state(standing.state)}${note}.`;
     case 'accepted-without-session':
       return `Offline: accepted ${format.ago(standing.attempt.at)} on ${standing.attempt.nasName}, but the NAS has reported no session.`;
-    case 'ended':
-      return `Offline since ${format.instant(standing.end.endedAt)}: ${endCauses[standing.end.cause] ?? standing.end.cause} on ${standing.end.nasName}. Nothing stands in the way; the device does not ask.`;
+    case 'ended': {
+      const { endedAt, cause, nasName, lease } = standing.end;
+      const why = lease === undefined ? `${endCauses[cause] ?? cause} on ${nasName}` : linesEnglish.sessionEnds[lease];
+      return `Offline since ${format.instant(endedAt)}: ${why}. Nothing stands in the way; the device does not ask.`;
+    }
     case 'never-seen':
       return 'Offline: nothing stands in the way, but no request of this subscriber has ever come.';
     case 'not-known-yet':
@@ -250,6 +261,7 @@ export const english = {
   state,
   sentence,
   enforcement: enforcementEnglish,
+  lines: linesEnglish,
 };
 
 /** One language of the pages. */

@@ -23,12 +23,14 @@ export interface View {
   readonly held: HeldChanges | undefined;
 }
 
-export type Section = 'overview' | 'subscribers' | 'sessions' | 'nases' | 'pools' | 'setAside';
+export type Section = 'overview' | 'subscribers' | 'sessions' | 'leases' | 'devices' | 'nases' | 'pools' | 'setAside';
 
 const places: readonly (readonly [Section, string])[] = [
   ['overview', '/'],
   ['subscribers', '/subscribers'],
   ['sessions', '/sessions'],
+  ['leases', '/leases'],
+  ['devices', '/devices'],
   ['nases', '/nas'],
   ['pools', '/pools'],
   ['setAside', '/set-aside'],

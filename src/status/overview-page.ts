@@ -3,6 +3,7 @@
  * without the database too, for it is looked at most when that is away.
  */
 import { html } from 'hono/html';
+import type { LeaseCounts } from '../store/lease-queries.js';
 import type { NasCounts } from '../store/nas-progress.js';
 import type { HeldChanges } from '../store/page-enforcement.js';
 import type { PoolStanding } from '../store/page-queries.js';
@@ -36,6 +37,9 @@ export interface Overview {
   readonly places: NasCounts | undefined;
   /** What the fuse holds; JSON tells what the banner of the page does. */
   readonly held: HeldChanges | undefined;
+  /** Undefined while the database is away. */
+  readonly leases: LeaseCounts | undefined;
+  readonly devices: { readonly down: number; readonly any: boolean } | undefined;
 }
 
 /** Reads what the measures of the metrics say, so that page and metrics never differ. */
@@ -145,6 +149,13 @@ export function overviewPage(view: View, overview: Overview): Markup {
           overview.setAside > 0 &&
           html`<a href="/set-aside">${badge('warn', text.unresolved(number(overview.setAside)))}</a>`
         }
+        ${
+          overview.devices !== undefined &&
+          overview.devices.down > 0 &&
+          html`<a href="/devices?status=down"
+            >${badge('bad', `${language.lines.text.devicesDown}: ${number(overview.devices.down)}`)}</a
+          >`
+        }
       </p>`,
       html`<div class="figures">
         ${card(view, text.sessionsChart, number(totals.sessions), lastHour.sessions, 'number')}
@@ -188,12 +199,41 @@ export function overviewPage(view: View, overview: Overview): Markup {
             .map(([state, count]) => ({ label: language.enforcement.stateNames[state] ?? state, count }))
             .sort((one, other) => other.count - one.count),
         )}
+        ${lineSummary(view, overview)}
       </div>`,
       overview.pools === undefined
         ? html`<p class="empty">${text.databaseAway}</p>`
         : sectionOf(text.pools, poolTable(view, overview.pools)),
     ],
   });
+}
+
+/** Leases and devices, where there are any. */
+function lineSummary(view: View, { leases, devices }: Overview): Markup {
+  const { text: words } = view.language.lines;
+  const rows = [
+    ...(leases === undefined || (leases.bound === 0 && leases.refused_last_hour === 0)
+      ? []
+      : [
+          { path: '/leases', label: words.leasesBound, count: leases.bound },
+          ...(leases.overdue === 0 ? [] : [{ path: '/leases', label: words.leasesOverdue, count: leases.overdue }]),
+          { path: '/leases/refused', label: words.refusedLastHour, count: leases.refused_last_hour },
+        ]),
+    ...(devices?.any === true ? [{ path: '/devices?status=down', label: words.devicesDown, count: devices.down }] : []),
+  ];
+  if (rows.length === 0) return html``;
+  return sectionOf(
+    words.summary,
+    tableOf(
+      [
+        { title: '', cell: ({ path, label }) => html`<a href="${path}">${label}</a>` },
+        { title: view.language.text.count, number: true, cell: ({ count }) => view.format.number(count) },
+      ],
+      rows,
+      '',
+      'small',
+    ),
+  );
 }
 
 function card(view: View, title: string, total: string, values: readonly number[], kind: 'rate' | 'number'): Markup {

@@ -7,6 +7,9 @@ import type { Exception, Standing } from '../domain/standing.js';
 import { terminateCauseName } from '../domain/terminate-cause.js';
 import type { CommandRow } from '../store/command-history.js';
 import type { PlaceRow } from '../store/page-enforcement.js';
+import type { FoundDevice } from '../store/device-search.js';
+import type { LeaseRow, RefusalRow } from '../store/lease-queries.js';
+import type { SubscriberLine } from '../store/page-devices.js';
 import type { HeldAddress, ListedSession } from '../store/page-queries.js';
 import type { FoundPerson, PersonRow } from '../store/people-search.js';
 import type { SessionRow } from '../store/session-queries.js';
@@ -30,12 +33,14 @@ import {
   type Markup,
   type View,
 } from './layout.js';
+import { foundDeviceTable, leaseTable, lineFacts, refusalTable } from './line-parts.js';
 import { addressesOf, sessionColumns } from './network-pages.js';
 
 export interface SearchShown {
   readonly search: string;
   readonly people: readonly FoundPerson[];
   readonly more: boolean;
+  readonly devices: readonly FoundDevice[];
   readonly attempts: readonly AccessAttemptRow[];
 }
 
@@ -70,6 +75,9 @@ export function searchPage(view: View, shown: SearchShown): Markup {
         shown.people.length === 0 ? html`<p class="note">${text.searchHelp}</p>` : html``,
         shown.more ? html`<p class="note">${text.more}</p>` : html``,
       ]),
+      shown.devices.length === 0
+        ? html``
+        : sectionOf(view.language.lines.text.foundDevices, foundDeviceTable(view, shown.devices)),
       sectionOf(text.attemptsOfNobody, attemptTable(view, shown.attempts)),
     ],
   });
@@ -126,6 +134,12 @@ export interface SubscriberShown {
   readonly periods: readonly PeriodRow[];
   readonly places: readonly PlaceRow[];
   readonly commands: readonly CommandRow[];
+  /** Undefined: it is plugged in nowhere that is known. */
+  readonly line: SubscriberLine | undefined;
+  /** Of its newest session, or of its lease. */
+  readonly mac_seen: string | null;
+  readonly leases: readonly LeaseRow[];
+  readonly refusals: readonly RefusalRow[];
 }
 
 /** The flag whose own reason explains a refusal. */
@@ -175,7 +189,8 @@ export function subscriberPage(view: View, shown: SubscriberShown): Markup {
     content: [
       html`<p class="sentence ${kind}">${standingSentence(view, shown.standing, shown.flags)}</p>`,
       told === '' ? html`` : html`<p class="told">${told}</p>`,
-      personFacts(view, person),
+      personFacts(view, person, shown.mac_seen),
+      lineSection(view, shown),
       sectionOf(text.liveSessions, tableOf(sessionColumns(view, 'one'), shown.sessions, text.noSessions)),
       sectionOf(words.onTheNetwork, placeBlocks(view, shown.places)),
       sectionOf(words.commands, commandTable(view, 'one', shown.commands)),
@@ -189,7 +204,21 @@ export function subscriberPage(view: View, shown: SubscriberShown): Markup {
   });
 }
 
-function personFacts(view: View, person: PersonRow): Markup {
+/** Where it is plugged in and what DHCP said; nothing for whom that has no meaning. */
+function lineSection(view: View, { line, leases, refusals }: SubscriberShown): Markup {
+  const { text: words } = view.language.lines;
+  return html`${line === undefined ? '' : sectionOf(words.accessLine, lineFacts(view, line))}
+  ${leases.length === 0 ? '' : sectionOf(words.leasesOf, leaseTable(view, 'one', leases, words.noLeases))}
+  ${refusals.length === 0 ? '' : sectionOf(words.refusedAround, refusalTable(view, refusals, false))}`;
+}
+
+/** The MAC beside the one that it is bound to, marked where that is another. */
+function seenMac(view: View, person: PersonRow, seen: string | null): Markup | string | null {
+  if (seen === null || person.mac === null || seen === person.mac) return seen;
+  return html`${seen} <span class="whole">${badge('warn', view.language.lines.text.macDiffers)}</span>`;
+}
+
+function personFacts(view: View, person: PersonRow, macSeen: string | null): Markup {
   const { text } = view.language;
   return factList([
     [text.login, html`${person.login}${billingLink(view, person)}`],
@@ -205,6 +234,7 @@ function personFacts(view: View, person: PersonRow): Markup {
     ],
     [text.pool, person.pool],
     [text.mac, person.mac],
+    [view.language.lines.text.macSeen, seenMac(view, person, macSeen)],
     [text.boundTo, boundTo(person)],
     [text.ownBlock, ownBlockText(view, person)],
     [text.created, timeOf(view, person.created_at)],

@@ -6,6 +6,7 @@ import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { Exception } from '../domain/standing.js';
 import type { Language } from './english.js';
 import { enforcementRussian } from './russian-enforcement.js';
+import { linesRussian } from './russian-lines.js';
 
 const reasons: Readonly<Record<RejectReason | DiscardReason, string>> = {
   'unknown-login': 'такого логина ни у кого нет',
@@ -98,6 +99,10 @@ const sentence: Language['sentence'] = (standing, format, because) => {
         lastAttempt === undefined ? '' : ` Последний запрос: ${format.ago(lastAttempt.at)}, ${lastAttempt.nasName}.`;
       return `Не в сети: ${reason(code)}${note}.${asked}`;
     }
+    case 'device-down':
+      return linesRussian.deviceDown(standing.device, format);
+    case 'lease-refused':
+      return linesRussian.leaseRefused(standing.refusal, format);
     case 'failed-attempt': {
       const { attempt } = standing;
       const how = outcomes[attempt.outcome] ?? attempt.outcome;
@@ -107,8 +112,12 @@ const sentence: Language['sentence'] = (standing, format, because) => {
       return `Не в сети. Вход возможен, но только так: ${state(standing.state)}${note}.`;
     case 'accepted-without-session':
       return `Не в сети: запрос принят (${format.ago(standing.attempt.at)}, ${standing.attempt.nasName}), но NAS не сообщил о сессии.`;
-    case 'ended':
-      return `Не в сети с ${format.instant(standing.end.endedAt)}: сессия на ${standing.end.nasName} ${endCauses[standing.end.cause] ?? standing.end.cause}. Препятствий нет, устройство не подключается.`;
+    case 'ended': {
+      const { endedAt, cause, nasName, lease } = standing.end;
+      const why =
+        lease === undefined ? `сессия на ${nasName} ${endCauses[cause] ?? cause}` : linesRussian.sessionEnds[lease];
+      return `Не в сети с ${format.instant(endedAt)}: ${why}. Препятствий нет, устройство не подключается.`;
+    }
     case 'never-seen':
       return 'Не в сети: препятствий нет, но от этого абонента не было ни одного запроса.';
     case 'not-known-yet':
@@ -135,14 +144,16 @@ export const russian: Language = {
     overview: 'Обзор',
     subscribers: 'Абоненты',
     sessions: 'Сессии',
+    leases: linesRussian.text.leases,
+    devices: linesRussian.text.devices,
     nases: 'NAS',
     pools: 'Пулы',
     setAside: 'Отложено',
     search: 'Найти',
-    searchHint: 'логин, договор, имя, телефон, улица, IP или MAC',
+    searchHint: 'логин, договор, имя, телефон, улица, IP, MAC, коммутатор и порт',
     results: 'Найдено',
     nothingFound: 'Никто не найден.',
-    searchHelp: 'Достаточно начала слова. Телефон ищется по последним цифрам.',
+    searchHelp: 'Достаточно начала слова. Телефон ищется по последним цифрам, линия — по коммутатору и порту: sw1 5.',
     more: 'Есть ещё; уточните запрос.',
     moreRows: 'Есть ещё.',
     older: 'Раньше',
@@ -279,4 +290,5 @@ export const russian: Language = {
   state,
   sentence,
   enforcement: enforcementRussian,
+  lines: linesRussian,
 };

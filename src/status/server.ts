@@ -9,7 +9,8 @@ import type { Registry } from 'prom-client';
 import type { Endpoint } from '../config/endpoint.js';
 import type { StatusUser } from '../config/status-user.js';
 import type { Health } from './health.js';
-import { addPages, type PageDeps } from './page-routes.js';
+import type { PageDeps } from './page-context.js';
+import { addPages } from './page-routes.js';
 import { hostIsOurs, securityHeaders, type CheckPassword, VisitorCheck } from './request-guard.js';
 import { icon, stylesheet } from './stylesheet.js';
 

@@ -97,6 +97,12 @@ tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { padding-left: 0; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 time { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.filter { max-width: 520px; margin-bottom: 14px; }
+.filter input { flex: 1; min-width: 0; }
+.counts { margin: 0 0 12px; }
+.counts a { text-decoration: none; }
+.block { display: block; }
+section > .facts { margin: 0; padding: 0; border: 0; }
 .day { align-items: end; flex-wrap: wrap; margin-bottom: 8px; }
 footer { padding: 0 20px 24px; color: var(--soft); font-size: 13px; text-align: center; }
 @media (max-width: 700px) {

@@ -31,6 +31,8 @@ export class Directory {
   private readonly byMac = new ShardedMultiMap<string, Subscriber>();
   private readonly byStaticAddress = new ShardedMultiMap<number, Subscriber>(new DenseMap());
   private readonly accounts = new DenseMap<Account>();
+  /** Counts changes of accounts. */
+  private accountsChanged = 0;
   private readonly sticky = new ShardedMultiMap<number, StickyAddress>(new DenseMap());
   /** By subscriber: only those who have one, so that a million who have none cost nothing. */
   private readonly turbos = new DenseMap<Turbo>();
@@ -98,6 +100,15 @@ export class Directory {
 
   account(id: number): Account | undefined {
     return this.accounts.get(id);
+  }
+
+  /** The account of a subscriber. Where it was found before and none has changed since, no table is looked through. */
+  accountOf(subscriber: Subscriber): Account | undefined {
+    if (subscriber.accountSeenAt !== this.accountsChanged) {
+      subscriber.accountSeen = this.accounts.get(subscriber.accountId);
+      subscriber.accountSeenAt = this.accountsChanged;
+    }
+    return subscriber.accountSeen;
   }
 
   plan(id: number | undefined): Plan | undefined {
@@ -207,10 +218,12 @@ export class Directory {
     )
       return;
     this.accounts.set(account.id, account);
+    this.accountsChanged += 1;
   }
 
   removeAccount(id: number): void {
     this.accounts.delete(id);
+    this.accountsChanged += 1;
   }
 
   replacePlans(plans: readonly Plan[]): void {

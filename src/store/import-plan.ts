@@ -17,7 +17,9 @@ export interface ImportPasswords {
 
 /** What is wrong with a row before the database is asked. */
 export type RowFault =
-  { readonly kind: 'address-taken'; readonly address: string; readonly by: string } | { readonly kind: 'deleted' };
+  | { readonly kind: 'address-taken'; readonly address: string; readonly by: string }
+  | { readonly kind: 'deleted' }
+  | { readonly kind: 'no-device' | 'several-devices'; readonly device: string };
 
 /** What the database holds about a batch. */
 export interface BatchWorld {

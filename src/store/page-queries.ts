@@ -180,14 +180,16 @@ export async function dayBounds(pool: Pool, day: string, timeZone: string): Prom
 export interface LastEnd {
   ended_at: Date;
   nas_name: string;
+  nas_box: string;
   end_cause: string;
+  terminate_cause: number | null;
 }
 
 /** The last ended session of a subscriber since an instant, or undefined. */
 export async function lastEndOf(pool: Pool, subscriberId: number, since: Date): Promise<LastEnd | undefined> {
   return (
     await pool.query<LastEnd>(
-      `SELECT ended_at, nas_name, end_cause FROM session_history
+      `SELECT ended_at, nas_name, nas_box, end_cause, terminate_cause FROM session_history
         WHERE subscriber_id = $1 AND ended_at >= $2 ORDER BY ended_at DESC LIMIT 1`,
       [subscriberId, since],
     )

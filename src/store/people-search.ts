@@ -1,11 +1,13 @@
 /**
- * Finding people: by login, contract, telephone, MAC, address, or beginnings of words of name and street.
+ * Finding people: by login, contract, telephone, MAC, address, what they are plugged into, or beginnings of words of name and street.
  *
  * Enters: a search text that was read. Leaves: subscribers, best first, and what was heard of names that nobody has.
  * Invariant: each way of looking is one index scan that ends after a page of hits, however many there are.
  */
 import type { Pool } from 'pg';
 import type { SearchText } from '../domain/search-text.js';
+import { deviceIdsSql } from './device-search.js';
+import { beginning } from './like-pattern.js';
 import {
   subscriberColumns,
   subscriberTables,
@@ -17,7 +19,7 @@ import {
 export type PersonRow = Omit<SubscriberRow, 'password_form'>;
 
 /** By what a person was found. */
-export type FoundBy = 'login' | 'contract' | 'mac' | 'address' | 'phone' | 'words';
+export type FoundBy = 'login' | 'contract' | 'mac' | 'address' | 'phone' | 'words' | 'line';
 
 export type FoundPerson = PersonRow & { found_by: FoundBy };
 
@@ -27,10 +29,8 @@ export type FoundPerson = PersonRow & { found_by: FoundBy };
  */
 const PROBED_ACCOUNTS = 500;
 
-/** `100%_a` as a pattern that begins with itself. */
-function beginning(text: string): string {
-  return `${text.toLowerCase().replace(/[\\%_]/gu, '\\$&')}%`;
-}
+/** What a serial number begins with is the vendor, which thousands share; the digits of it tell, characters. */
+const SHORTEST_SERIAL = 6;
 
 /**
  * Searches subscribers, the deleted ones last.
@@ -39,8 +39,8 @@ function beginning(text: string): string {
  */
 export async function searchPeople(pool: Pool, search: SearchText, limit: number): Promise<FoundPerson[]> {
   if (search.text === '') return [];
-  const values: (string | number)[] = [limit];
-  const place = (value: string | number) => `$${String(values.push(value))}`;
+  const values: (string | number | null)[] = [limit];
+  const place = (value: string | number | null) => `$${String(values.push(value))}`;
   const ways: string[] = [];
   const way = (by: FoundBy, from: string): number =>
     ways.push(`(SELECT s.id, ${String(ways.length)} AS rank, '${by}' AS found_by FROM ${from} LIMIT $1)`);
@@ -70,7 +70,7 @@ export async function searchPeople(pool: Pool, search: SearchText, limit: number
     way('mac', `subscriber s WHERE s.mac = ${mac}::macaddr`);
     way('mac', `session e JOIN subscriber s ON s.id = e.subscriber_id WHERE e.mac = ${mac}::macaddr`);
   }
-  const prefix = place(beginning(search.text));
+  const prefix = place(beginning(search.text.toLowerCase()));
   way('login', `subscriber s WHERE lower(s.login) LIKE ${prefix} ORDER BY lower(s.login) USING ~<~`);
   way(
     'contract',
@@ -96,6 +96,21 @@ export async function searchPeople(pool: Pool, search: SearchText, limit: number
       `(SELECT id FROM recent UNION
         (SELECT id FROM account WHERE (SELECT count(*) FROM recent) < $1 AND ${match} LIMIT $1)) a
          JOIN subscriber s ON s.account_id = a.id`,
+    );
+  }
+  if (search.line !== undefined) {
+    const { device, port } = search.line;
+    way(
+      'line',
+      `(${deviceIdsSql(device, place)}) d JOIN subscriber s ON s.device_id = d.id AND s.port = ${place(port)} AND NOT s.deleted`,
+    );
+  }
+  way('line', `(${deviceIdsSql(search.device, place)}) d JOIN subscriber s ON s.device_id = d.id AND NOT s.deleted`);
+  if (search.device.serial !== null && search.device.serial.length >= SHORTEST_SERIAL) {
+    way(
+      'line',
+      `(SELECT id FROM device WHERE serial LIKE ${place(beginning(search.device.serial))} AND NOT deleted LIMIT $1) d
+         JOIN subscriber s ON s.device_id = d.id AND NOT s.deleted`,
     );
   }
   const { rows } = await pool.query<FoundPerson>(
@@ -127,7 +142,7 @@ export async function searchAttempts(pool: Pool, search: SearchText, limit: numb
            UNION
            (SELECT * FROM access_attempt WHERE mac = $2::macaddr ORDER BY at DESC LIMIT $3)
          ) one ORDER BY at DESC LIMIT $3`,
-      [beginning(search.text), search.mac ?? null, limit],
+      [beginning(search.text.toLowerCase()), search.mac ?? null, limit],
     )
   ).rows;
 }

@@ -31,6 +31,11 @@ export interface SubscriberRow {
   pool: string | null;
   pool_id: number | null;
   nas_name: string | null;
+  device_id: number | null;
+  /** The best that the device is called by. */
+  device: string | null;
+  port: string | null;
+  option82_auth: 'port' | 'port-mac' | 'mac' | null;
   associate_pppoe_mac: boolean;
   associate_vpn_ip: boolean;
   deleted: boolean;
@@ -94,6 +99,7 @@ export const subscriberColumns = `
          a.admin_blocked AS account_admin_blocked, a.admin_blocked_reason AS account_admin_blocked_reason,
          s.mac::text AS mac, host(s.static_address) AS static_address,
          s.static_framed_prefix::text AS static_framed_prefix, s.static_delegated_prefix::text AS static_delegated_prefix, o.name AS pool, s.pool_id, s.nas_name,
+         s.device_id, coalesce(v.name, v.mac::text, v.serial, host(v.address)) AS device, s.port, s.option82_auth,
          s.associate_pppoe_mac, s.associate_vpn_ip, s.deleted, s.deleted_reason, s.redirect, s.redirect_reason,
          s.own_disabled, s.own_disabled_reason, s.own_disabled_since, s.own_disabled_ended_at,
          coalesce(a.own_block_max_days, p.own_block_max_days) AS own_block_max_days,
@@ -104,7 +110,8 @@ export const subscriberColumns = `
 /** What `subscriberColumns` stand on. */
 export const subscriberTables = `
     subscriber s JOIN account a ON a.id = s.account_id
-    LEFT JOIN plan p ON p.id = a.plan_id LEFT JOIN pool o ON o.id = s.pool_id`;
+    LEFT JOIN plan p ON p.id = a.plan_id LEFT JOIN pool o ON o.id = s.pool_id
+    LEFT JOIN device v ON v.id = s.device_id`;
 
 const selectSubscribers = `SELECT ${subscriberColumns}, ${passwordForm} FROM ${subscriberTables}`;
 

@@ -17,6 +17,9 @@ export interface SubscriberValues {
   static_delegated_prefix?: string | null;
   pool_id?: number | null;
   nas_name?: string | null;
+  device_id?: number | null;
+  port?: string | null;
+  option82_auth?: string | null;
   associate_pppoe_mac?: boolean;
   associate_vpn_ip?: boolean;
   deleted?: boolean;
@@ -49,6 +52,9 @@ const subscriberColumns = [
   'static_delegated_prefix',
   'pool_id',
   'nas_name',
+  'device_id',
+  'port',
+  'option82_auth',
   'associate_pppoe_mac',
   'associate_vpn_ip',
   'deleted',

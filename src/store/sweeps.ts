@@ -156,6 +156,10 @@ export interface Retention {
   readonly partitionsAhead: number;
 }
 
+/** Refused lease events are for people who look for a mistake: days, and rows at most, since a client can make up addresses. */
+const REFUSAL_DAYS = 30;
+const MAX_REFUSALS = 20_000;
+
 /** Deletes what nobody can ask for any more, in slices. @returns rows deleted; call again while it is `limit` or more */
 export async function prune(pool: Pool, retention: Retention, limit: number): Promise<number> {
   const slice = async (table: string, where: string, value: number): Promise<number> => {
@@ -169,6 +173,18 @@ export async function prune(pool: Pool, retention: Retention, limit: number): Pr
     await slice('change_feed', 'at < now() - make_interval(hours => $1::int)', retention.changeFeedHours),
     await slice('session_key', 'closed_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
     await slice('nas_restart', 'event_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
+    // What is known of a line serves the renewal without option 82 for as long as a late event may come.
+    await slice(
+      'lease',
+      `state = 'ended' AND ended_at < now() - make_interval(days => $1::int)`,
+      retention.sessionKeyDays,
+    ),
+    await slice('lease_refusal', 'at < now() - make_interval(days => $1::int)', REFUSAL_DAYS),
+    await slice(
+      'lease_refusal',
+      'at < (SELECT at FROM lease_refusal ORDER BY at DESC OFFSET $1 LIMIT 1)',
+      MAX_REFUSALS,
+    ),
   ];
   return Math.max(...deleted);
 }

@@ -18,6 +18,14 @@ const publicTables = [
   'plan_rate',
   'service',
   'subscriber_service',
+  'device',
+  'device_kind',
+  'device_group',
+  'device_contact',
+  'device_event',
+  'device_notice',
+  'lease',
+  'lease_refusal',
   'session',
   'session_history',
   'assignment',
@@ -42,7 +50,7 @@ interface DocumentedColumn {
 /** The columns that a section of the page lists. */
 function documented(table: string): DocumentedColumn[] {
   const section = new RegExp(`^## ${table}\n(.*?)(?=^## |$(?![\\s\\S]))`, 'msu').exec(page)?.[1] ?? '';
-  return [...section.matchAll(/^\| `([a-z_]+)`\s*\| ([A-Za-z]+)\s*\| (.*?)\s*\|$/gmu)].map((match) => ({
+  return [...section.matchAll(/^\| `([a-z0-9_]+)`\s*\| ([A-Za-z]+)\s*\| (.*?)\s*\|$/gmu)].map((match) => ({
     name: match[1] ?? '',
     type: match[2] ?? '',
     meaning: match[3] ?? '',
@@ -74,9 +82,18 @@ t.test('every column of a public table is documented, in order and with its type
 t.test('a column is marked as writable only where a command or a billing program may write it', async (t) => {
   for (const table of publicTables) {
     const writable = documented(table).filter((column) => column.meaning.startsWith('**write**'));
-    const isPublicInterface = ['subscriber', 'account', 'plan', 'plan_rate', 'service', 'subscriber_service'].includes(
-      table,
-    );
+    const isPublicInterface = [
+      'subscriber',
+      'account',
+      'plan',
+      'plan_rate',
+      'service',
+      'subscriber_service',
+      'device',
+      'device_kind',
+      'device_group',
+      'device_contact',
+    ].includes(table);
     t.equal(writable.length > 0, isPublicInterface, table);
   }
 });
@@ -105,6 +122,8 @@ t.test('the examples work as printed', async (t) => {
       'account.plan_id',
       'admin_blocked',
       'deleted',
+      'device_id',
+      'port',
       'redirect',
       'turbo_rate_down_bps',
       'turbo_rate_up_bps',
@@ -119,6 +138,9 @@ t.test('what the page says is refused, is refused with that constraint or hint',
   const { pool } = await freshDatabase(t);
   await pool.query(`INSERT INTO account (contract) VALUES ('C-1')`);
   await pool.query(`INSERT INTO subscriber (account_id, login, static_address) VALUES (1, 'anna', '10.0.0.1')`);
+  await pool.query(`INSERT INTO device (kind_id, name) VALUES (1, 'sw1'), (1, 'sw2'), (1, 'sw3')`);
+  await pool.query(`UPDATE device SET deleted = true WHERE id = 2`);
+  await pool.query(`UPDATE subscriber SET device_id = 1, port = '5'`);
   const insert = (columns: string, values: string) =>
     `INSERT INTO subscriber (account_id, ${columns}) VALUES (1, ${values})`;
   const refusals: [sql: string, expected: { code?: string; constraint?: string; hint?: string }][] = [
@@ -128,6 +150,14 @@ t.test('what the page says is refused, is refused with that constraint or hint',
     [insert('login, static_address', `'b', '10.0.0.1'`), { constraint: 'subscriber_static_address_unique' }],
     [insert('login, static_address', `'b', '10.0.0.0/24'`), { constraint: 'subscriber_static_address_is_one_ipv4' }],
     [insert('login, static_address', `'b', '2001:db8::1'`), { constraint: 'subscriber_static_address_is_one_ipv4' }],
+    [insert('login, port', `'b', '5'`), { constraint: 'subscriber_port_of_device' }],
+    [insert('login, device_id, port', `'b', 1, '05'`), { constraint: 'subscriber_port_form' }],
+    [insert('login, device_id, port', `'b', 1, '5'`), { constraint: 'subscriber_port_unique' }],
+    [insert('login, device_id', `'b', 2`), { constraint: 'subscriber_device_deleted' }],
+    [`DELETE FROM device`, { code: '23001', hint: 'UPDATE device SET deleted = true WHERE …' }],
+    [`UPDATE device SET deleted = true WHERE id = 1`, { code: '23001', constraint: 'device_in_use' }],
+    [`UPDATE device SET name = 'sw1' WHERE id = 3`, { constraint: 'device_name_unique' }],
+    [`UPDATE device SET name = NULL WHERE id = 3`, { constraint: 'device_named' }],
     [insert('login', `''`), { constraint: 'subscriber_login_length' }],
     [insert('login', `repeat('x', 254)`), { constraint: 'subscriber_login_length' }],
     [`INSERT INTO plan (name, rate_down_bps) VALUES ('p', 0)`, { constraint: 'plan_rate_down_positive' }],

@@ -133,6 +133,14 @@ t.test('release and expiry', (t) => {
   t.end();
 });
 
+t.test('a server that was asked, and has given the address to nobody, is believed before the end', (t) => {
+  const network = new LeaseNetwork();
+  network.play(at(0, { lasts: 600 }), leaseEvent('expiry', { at: 60, via: 'leasequery', mac: null }));
+  t.same(network.live, []);
+  t.match(network.leases.get(A)?.end, { cause: 'expiry' });
+  t.end();
+});
+
 t.test('an expiry whose end nobody told ends the lease', (t) => {
   const network = new LeaseNetwork();
   network.play(at(0), leaseEvent('expiry', { at: 5 }));

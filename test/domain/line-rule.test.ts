@@ -200,6 +200,24 @@ t.test('what a rule makes of a sample, or why not', async (t) => {
       /^remote_id matches, but its length says 6 octets, and 5 follow$/,
     ],
     [
+      'zeros at the end may be counted in the length, or not',
+      binary,
+      sampleOf({ circuit: '0x000408770017', remote: '0x010773772d31320000' }),
+      { vlan: 2167, port: '23', device: { by: 'name', value: 'sw-12' } },
+    ],
+    [
+      'not counted',
+      binary,
+      sampleOf({ circuit: '0x000408770017', remote: '0x010573772d31320000' }),
+      { vlan: 2167, port: '23', device: { by: 'name', value: 'sw-12' } },
+    ],
+    [
+      'more than there are',
+      binary,
+      sampleOf({ circuit: '0x000408770017', remote: '0x010873772d31320000' }),
+      /^remote_id matches, but its length says 8 octets, and 5 follow$/,
+    ],
+    [
       'a MAC address that nobody has',
       binary,
       sampleOf({ circuit: '0x000408770017', remote: '0x0006000000000000' }),
@@ -355,8 +373,11 @@ t.test('the first rule that matches counts', async (t) => {
   t.notOk(rules.looksAt('nas_port_id'));
 });
 
-t.test('what a hook took out of option 82 counts where no rule matches', async (t) => {
-  const rules = compileLineRules([ruleOf({ circuit_id: [text('(?<port>\\d+)')] })]);
+t.test('what a hook took out of option 82 counts where no rule finds the device', async (t) => {
+  const rules = compileLineRules([
+    ruleOf({ circuit_id: [text('(?<device>sw\\d+)/(?<port>\\d+)')] }),
+    { ...ruleOf({ circuit_id: [text('(?<port>\\d+)')] }), name: 'port' },
+  ]);
   const hook = (switchMac: string | null, switchPort: string | null, circuit?: string): LineSource => ({
     ...sampleOf(circuit === undefined ? {} : { circuit }),
     switchMac,
@@ -366,7 +387,17 @@ t.test('what a hook took out of option 82 counts where no rule matches', async (
   const rows: [what: string, source: LineSource, found: object | undefined][] = [
     ['switch and port', hook('3c:33:32:66:43:50', '23'), { line: { device, port: '23' }, rule: 'hook' }],
     ['the switch alone', hook('3c:33:32:66:43:50', null), { line: { device }, rule: 'hook' }],
-    ['a rule comes before', hook('3c:33:32:66:43:50', '23', '7'), { line: { port: '7' }, rule: 'r' }],
+    [
+      'a rule that finds the device comes before',
+      hook('3c:33:32:66:43:50', '23', 'sw1/7'),
+      { line: { device: { by: 'name', value: 'sw1' }, port: '7' }, rule: 'r' },
+    ],
+    [
+      'one that finds a port alone does not',
+      hook('3c:33:32:66:43:50', '23', '7'),
+      { line: { device, port: '23' }, rule: 'hook' },
+    ],
+    ['unless the hook knows no switch', hook(null, '23', '7'), { line: { port: '7' }, rule: 'port' }],
     ['a port without a switch is no line', hook(null, '23'), undefined],
     ['a switch that is none', hook('00:00:00:00:00:00', '23'), undefined],
     ['a port that is none', hook('3c:33:32:66:43:50', '2\n3'), undefined],

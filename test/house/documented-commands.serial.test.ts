@@ -45,6 +45,7 @@ const notRun: Record<string, Record<string, string>> = {
     'npm run bench': 'a quarter of an hour; test/interop/bench.serial.test.ts runs a quick one',
   },
   'docs/migration.md': {},
+  'docs/monitoring.md': {},
   'docs/operations.md': {
     'git clone URL /opt/sluice': 'test/interop/fresh-clone.serial.test.ts clones and starts',
     'cd /opt/sluice && node bin/launch.mjs --setup-only': 'test/house/launch.test.ts sets up a checkout',
@@ -147,6 +148,7 @@ async function makeWorld(t: Pick<Test, 'teardown'>, databaseUrl?: string, moveTo
   for (const [name, body] of Object.entries(standIns))
     await writeFile(at('stand-ins', name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
   await writeFile(at('people.csv'), 'login,password,plan,ip\nivanov,wonderland,home,100.64.9.9\n');
+  await writeFile(at('devices.csv'), 'kind,name,mac,place\ncisco,sw-mira-3,001e.58aa.bb03,"Mira 3, cellar"\n');
 
   const environment = {
     PATH: [at('stand-ins'), at('usr/local/bin'), process.env['PATH']].join(':'),
@@ -215,7 +217,7 @@ async function follow(
   const exceptions = notRun[document] ?? {};
   let output = '';
   let shown = 0;
-  for (const { language, text, line } of blocksOf(await readFile(join(root, document), 'utf8'))) {
+  for (const { language, name, text, line } of blocksOf(await readFile(join(root, document), 'utf8'))) {
     const place = `${document}:${String(line)}`;
     if (language === 'text')
       t.ok(hasShape(output, world.placed(text)), `${place}: the output has the shown shape\n${output}`);
@@ -223,7 +225,7 @@ async function follow(
       t.equal(await checked(world, text), '', `${place}: the configuration is right`);
       await apply(world.placed(text));
     }
-    if (language !== 'sh') continue;
+    if (language !== 'sh' || name !== undefined) continue;
     // What a block defines is for its later lines.
     let before = '';
     output = '';
@@ -261,7 +263,8 @@ t.test('every document with commands is followed here', async (t) => {
   const withCommands = [];
   for (const document of documents) {
     const blocks = blocksOf(await readFile(join(root, document), 'utf8'));
-    if (blocks.some(({ language }) => language === 'sh')) withCommands.push(document);
+    // A block with a name is tried by another test, which asks for it.
+    if (blocks.some(({ language, name }) => language === 'sh' && name === undefined)) withCommands.push(document);
     t.same(
       blocks.filter(({ language }) => ['bash', 'shell', 'console'].includes(language)),
       [],
@@ -297,6 +300,11 @@ t.test('docs/migration.md', async (t) => {
   const world = await makeWorld(t, url);
   await writeFile(join(world.directory, 'conf', 'freeradius.url'), `${foreign.url}\n`);
   await follow(t, world, 'docs/migration.md');
+});
+
+t.test('docs/monitoring.md', async (t) => {
+  const { url } = await freshDatabase(t);
+  await follow(t, await makeWorld(t, url), 'docs/monitoring.md');
 });
 
 t.test('docs/operations.md: installed, moved to a PostgreSQL server, and everybody is still there', async (t) => {

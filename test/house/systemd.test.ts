@@ -9,10 +9,12 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { serverSchema } from '../../src/config/server-schema.js';
 import { formatEndpoint } from '../../src/config/endpoint.js';
+import { runIn } from '../cli/command-line.js';
 
 const folder = fileURLToPath(new URL('../../systemd/', import.meta.url));
 const read = (name: string) => readFile(join(folder, name), 'utf8');
 const service = await read('sluice.service');
+const deliverer = await read('sluice-deliver.service');
 const socket = await read('sluice.socket');
 
 /** Highest exposure that passes, in tenths: 2.0. */
@@ -20,6 +22,8 @@ const MAX_EXPOSURE_TENTHS = 20;
 
 const has = (tool: string) => spawnSync(tool, ['--version']).status === 0;
 const needs = (tool: string) => ({ skip: has(tool) ? false : `${tool} is not installed` });
+
+const allUnits = ['sluice.service', 'sluice.socket', 'sluice-deliver.service'];
 
 /** Every value of a key in a unit. */
 const valuesOf = (unit: string, key: string) =>
@@ -29,7 +33,7 @@ const valuesOf = (unit: string, key: string) =>
 async function unitFolder(t: Pick<Test, 'teardown'>, dropIns: Record<string, string>): Promise<string> {
   const units = await mkdtemp(join(tmpdir(), 'sluice-units-'));
   t.teardown(() => rm(units, { recursive: true, force: true }));
-  for (const unit of ['sluice.service', 'sluice.socket']) await copyFile(join(folder, unit), join(units, unit));
+  for (const unit of allUnits) await copyFile(join(folder, unit), join(units, unit));
   for (const [path, content] of Object.entries(dropIns)) {
     await mkdir(join(units, path, '..'), { recursive: true });
     await writeFile(join(units, path), content);
@@ -38,7 +42,7 @@ async function unitFolder(t: Pick<Test, 'teardown'>, dropIns: Record<string, str
 }
 
 function verify(units: string) {
-  const { status, stderr } = spawnSync('systemd-analyze', ['verify', 'sluice.service', 'sluice.socket'], {
+  const { status, stderr } = spawnSync('systemd-analyze', ['verify', ...allUnits], {
     encoding: 'utf8',
     env: { ...process.env, SYSTEMD_UNIT_PATH: `${units}:` },
   });
@@ -68,12 +72,14 @@ t.test('units and drop-in examples are understood wholly', needs('systemd-analyz
 
 t.test('exposure is 2.0 or lower', needs('systemd-analyze'), async (t) => {
   const threshold = `--threshold=${String(MAX_EXPOSURE_TENTHS)}`;
-  const { status, stdout } = spawnSync(
-    'systemd-analyze',
-    ['security', '--offline=true', threshold, join(folder, 'sluice.service')],
-    { encoding: 'utf8' },
-  );
-  t.equal(status, 0, stdout.trim().split('\n').at(-1) ?? '');
+  for (const unit of ['sluice.service', 'sluice-deliver.service']) {
+    const { status, stdout } = spawnSync(
+      'systemd-analyze',
+      ['security', '--offline=true', threshold, join(folder, unit)],
+      { encoding: 'utf8' },
+    );
+    t.equal(status, 0, `${unit}: ${stdout.trim().split('\n').at(-1) ?? ''}`);
+  }
 });
 
 t.test('the user can be made', needs('systemd-sysusers'), async (t) => {
@@ -117,6 +123,25 @@ t.test('the sockets: the addresses of the configuration, one family each, and no
   t.same(valuesOf(socket, 'ReusePort'), [], 'two sockets of one address would share its packets');
 });
 
+t.test(
+  'the deliverer: the options of its command, its secret as a credential, and the inbox that the hook writes into',
+  async (t) => {
+    const [start = ''] = valuesOf(deliverer, 'ExecStart');
+    t.match(start, '/usr/bin/node /opt/sluice/bin/launch.mjs deliver ');
+    const { stdout: help } = await runIn(['deliver', '--help'], { columns: 10_000 });
+    const options = [...help.split('Global Options')[0]!.matchAll(/^ {2}(--[a-z-]+) </gmu)].map((match) => match[1]!);
+    t.same([...start.matchAll(/ (--[a-z-]+) /gu)].map((match) => match[1]!).sort(), options.sort());
+    t.match(start, ' --secret-file %d/secret');
+    t.match(deliverer, /^LoadCredential=secret:/m);
+    const inbox = '/var/lib/sluice-inbox';
+    t.match(start, ` --inbox ${inbox} `);
+    for (const unit of [deliverer, service]) t.same(valuesOf(unit, 'ReadWritePaths'), [`-${inbox}`]);
+    t.match(await readFile(join(folder, '..', 'bin', 'sluice-lever'), 'utf8'), `  inbox=${inbox}\n`);
+    for (const name of ['SLUICE_TO', 'SLUICE_SOURCE']) t.match(start, `\${${name}}`);
+    t.same(valuesOf(deliverer, 'CapabilityBoundingSet'), ['']);
+  },
+);
+
 t.test('service, user and folders agree on names', async (t) => {
   const [user] = valuesOf(service, 'User');
   t.match(await read('sluice.sysusers.conf'), new RegExp(`^u ${String(user)} `, 'm'));
@@ -129,7 +154,11 @@ t.test('each credential of the example has the key of the configuration that rea
   t.ok(names.length >= 4);
   for (const name of names) t.match(example, `"\${CREDENTIALS_DIRECTORY}/${name}"`);
   const keys = [...example.matchAll(/^# {3}(\w+) = /gm)].map((match) => match[1]!);
-  const known: object = { ...serverSchema.shape.radius.unwrap().shape, ...serverSchema.shape.status.unwrap().shape };
+  const known: object = {
+    ...serverSchema.shape.radius.unwrap().shape,
+    ...serverSchema.shape.status.unwrap().shape,
+    ...serverSchema.shape.intake.unwrap().shape.json_sources.unwrap().element.shape,
+  };
   t.same(
     keys.filter((key) => !(key in known)),
     [],

@@ -22,7 +22,7 @@ const attempt = (minutes: number, outcome: 'accept' | 'reject' | 'discard', reas
   outcome,
   reason,
 });
-const end = { endedAt: minutesAgo(5), nasName: 'bras1', cause: 'stop' };
+const end = { endedAt: minutesAgo(5), nasName: 'bras1', cause: 'stop', lease: undefined };
 const nothing: StandingInput = {
   deleted: false,
   sessions: [],

@@ -63,6 +63,15 @@ async function fill({ pool }: FreshDatabase): Promise<void> {
   await pool.query(`UPDATE account SET name = $1, phone = '', address = NULL`, [hostile]);
   await pool.query(`UPDATE subscriber SET redirect = true, redirect_reason = $1 WHERE login = 'u1'`, [hostile]);
   await pool.query(`UPDATE subscriber SET deleted = true WHERE login = 'u2'`);
+  await pool.query(`UPDATE device_kind SET shared_ports = true WHERE name = 'cisco'; DELETE FROM device_kind WHERE name = 'zte';
+    INSERT INTO device_kind (name, by_port) VALUES ('attic', false);
+    INSERT INTO device_group (name) VALUES ('north');
+    INSERT INTO device_contact (group_id, kind, address, secret) SELECT id, 'webhook', 'http://127.0.0.1/', 'noc' FROM device_group;
+    INSERT INTO device (kind_id, name, mac, group_id, status, status_since, status_at)
+      SELECT k.id, k.name, '02:00:00:00:00:0a', g.id, 'down', now(), now() FROM device_kind k, device_group g WHERE k.name = 'cisco';
+    INSERT INTO device_event (at, device_id, status, old_status, effect, source) SELECT now(), id, 'down', 'up', 'changed', 'x' FROM device;
+    INSERT INTO device_notice (contact_id, device_id, status, old_status, at) SELECT c.id, d.id, 'down', 'up', now() FROM device_contact c, device d;`);
+  await pool.query(`UPDATE subscriber SET device_id = (SELECT id FROM device), port = login WHERE NOT deleted`);
   await pool.query(`
     INSERT INTO session_key (nas_name, nas_box, acct_session_id, epoch) VALUES ('n', 'n', 'live', 0), ('n', 'n', 'old', 0);
     INSERT INTO session (id, subscriber_id, login, nas_name, nas_box, routing_domain, acct_session_id, epoch, address, mac,

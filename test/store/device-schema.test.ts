@@ -3,8 +3,10 @@
  *
  * Enters: rows by plain SQL, two transactions at once. Leaves: refusals by constraint, rows of the feed and of the history.
  */
+import fc from 'fast-check';
 import t from 'tap';
 import type pg from 'pg';
+import { readDeviceReference, readPort } from '../../src/domain/device-reference.js';
 import { freshDatabase } from '../support/database.js';
 import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
 import { until } from '../support/until.js';
@@ -209,7 +211,10 @@ t.test('what is refused, with its constraint', async (t) => {
     [set(`device_id = 4711`), 'subscriber_device_fkey'],
     [set(`option82_auth = 'name'`), 'subscriber_option82_auth_known'],
   ];
-  for (const [sql, constraint] of table) await t.rejects(pool.query(sql), { constraint }, sql);
+  for (const [sql, constraint] of table) {
+    const answer = await pool.query(sql).catch((error: unknown) => error);
+    t.match(answer, { constraint }, sql);
+  }
   await t.rejects(pool.query('DELETE FROM device'), { code: '23001', hint: /deleted = true/ });
   for (const good of [
     insert('mac', `'02:00:00:00:00:02'::macaddr`),
@@ -286,3 +291,32 @@ t.test(
     ]);
   },
 );
+
+t.test('what the program takes for a port, serial, address or MAC, the database takes too', async (t) => {
+  const { pool, anna, device } = await house(t);
+  const dlink = await device('dlink', '02:00:00:00:00:01');
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 70 }),
+    fc.string({ maxLength: 70 }),
+    fc.stringMatching(/^0{0,3}[0-9]{1,4}$/u),
+    fc.ipV4(),
+    fc.ipV6(),
+  );
+  for (const written of fc.sample(text, { numRuns: 300, seed: 7 })) {
+    const port = readPort(written);
+    if (port !== undefined) await plug(pool, anna, dlink, port);
+    const { mac, serial, address } = readDeviceReference(written);
+    await pool.query(
+      'UPDATE device SET mac = coalesce($2::macaddr, mac), serial = coalesce($3, serial), address = coalesce($4::inet, address) WHERE id = $1',
+      [dlink, mac, serial, address],
+    );
+    const { rows } = await pool.query(
+      'SELECT port, serial, host(address) AS address FROM subscriber s JOIN device d ON d.id = s.device_id',
+    );
+    t.match(
+      rows[0] ?? {},
+      { ...(port !== undefined && { port }), ...(serial && { serial }), ...(address && { address }) },
+      JSON.stringify(written),
+    );
+  }
+});

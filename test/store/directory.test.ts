@@ -5,6 +5,7 @@ import { ChangeFeed } from '../../src/store/change-feed.js';
 import { Directory } from '../../src/store/directory.js';
 import { DirectoryLoader } from '../../src/store/directory-loader.js';
 import { parseIpv4Address } from '../../src/domain/ipv4-address.js';
+import { Subscriber } from '../../src/domain/subscriber.js';
 import { freshDatabase, type FreshDatabase } from '../support/database.js';
 import {
   addAccount,
@@ -372,4 +373,23 @@ t.test('two instances see the same', async (test) => {
     () => one.directory.subscriber(id)?.redirect === false && two.directory.subscriber(id)?.redirect === false,
   );
   test.ok(one.directory.caughtUpTo! > 0 && two.directory.caughtUpTo! > 0);
+});
+
+t.test('an account that was found is found as it is now', (t) => {
+  const directory = new Directory();
+  const account = { id: 1, contract: 'c1', planId: undefined, adminBlocked: false };
+  const subscriber = new Subscriber({
+    ...{ id: 7, accountId: 1, login: 'alice', password: undefined, mac: undefined, staticAddress: undefined },
+    ...{ poolId: undefined, nasName: undefined, associatePppoeMac: false, associateVpnIp: false },
+    ...{ deleted: false, redirect: false, ownDisabled: false, adminBlocked: false },
+  });
+  directory.putSubscriber(subscriber);
+  t.equal(directory.accountOf(subscriber), undefined);
+  directory.putAccount(account);
+  t.equal(directory.accountOf(subscriber)?.adminBlocked, false);
+  directory.putAccount({ ...account, adminBlocked: true });
+  t.equal(directory.accountOf(subscriber)?.adminBlocked, true);
+  directory.removeAccount(1);
+  t.equal(directory.accountOf(subscriber), undefined);
+  t.end();
 });

@@ -125,6 +125,17 @@ t.test('an address changes hands in one transaction', async (t) => {
   t.same(await invariantProblems(pool), []);
 });
 
+t.test('a client that releases its address and asks for it again within the second is online', async (t) => {
+  const { pool, running } = await scene(t);
+  for (let at = 0; at < 3; at++) {
+    await play(running, leaseEvent('commit', { at }), leaseEvent('release', { at: at + 0.4 }));
+    await play(running, leaseEvent('commit', { at: at + 0.5 }));
+  }
+  t.equal((await pool.query('SELECT FROM session')).rowCount, 1);
+  t.equal((await pool.query('SELECT FROM session_history')).rowCount, 3);
+  t.same(await invariantProblems(pool), []);
+});
+
 t.test('what cannot be followed changes nothing and is listed once, with its reason', async (t) => {
   const { pool, running } = await scene(t);
   const strange = leaseEvent('commit', { at: 0, port: '9' });

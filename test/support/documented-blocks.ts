@@ -7,6 +7,8 @@
 export interface DocumentedBlock {
   /** `sh`, `sql`, `toml`, `text`, …; empty when the fence says nothing. */
   readonly language: string;
+  /** What stands behind the language: a block with a name is tried by the test that asks for it. */
+  readonly name: string | undefined;
   readonly text: string;
   /** Line of the opening fence, from 1. */
   readonly line: number;
@@ -15,14 +17,14 @@ export interface DocumentedBlock {
 /** All fenced blocks. @throws Error for one that is not closed */
 export function blocksOf(markdown: string): DocumentedBlock[] {
   const blocks: DocumentedBlock[] = [];
-  let open: { language: string; line: number; lines: string[] } | undefined;
+  let open: { language: string; name: string | undefined; line: number; lines: string[] } | undefined;
   for (const [index, line] of markdown.split('\n').entries()) {
-    const fence = /^```(\w*)\s*$/u.exec(line);
+    const fence = /^```(\w*)(?: +(\S+))?\s*$/u.exec(line);
     if (open === undefined) {
-      if (fence !== null) open = { language: fence[1]!, line: index + 1, lines: [] };
+      if (fence !== null) open = { language: fence[1]!, name: fence[2], line: index + 1, lines: [] };
     } else if (fence === null) open.lines.push(line);
     else {
-      blocks.push({ language: open.language, text: open.lines.join('\n'), line: open.line });
+      blocks.push({ language: open.language, name: open.name, text: open.lines.join('\n'), line: open.line });
       open = undefined;
     }
   }

@@ -7,7 +7,7 @@ import type { LightMyRequestResponse } from 'fastify';
 import type { Pool } from 'pg';
 import type { AccessDecision } from '../../src/domain/access.js';
 import { metricsRegistry, type Measure } from '../../src/status/metrics.js';
-import type { LookUp } from '../../src/status/page-routes.js';
+import type { LookUp } from '../../src/status/page-context.js';
 import type { CheckPassword } from '../../src/status/request-guard.js';
 import { SampleRing } from '../../src/status/sample-ring.js';
 import { type AccessRules, statusServer } from '../../src/status/server.js';

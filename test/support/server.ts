@@ -35,6 +35,8 @@ export interface TestServerOptions {
   databaseUrl?: string;
   /** Over the tests' own settings, key by key. */
   settings?: Settings;
+  /** More of sluice.toml, at its end: lists of tables. */
+  more?: readonly string[];
   /** More files below conf (`nas.d/bras1.toml` …), or others in place of `nas.d/localhost.toml`. */
   files?: Record<string, string>;
   /** Which of the files are programs. */
@@ -142,7 +144,7 @@ export class TestServer {
     );
     if (again === undefined && options.confDir === undefined) {
       const files = {
-        'sluice.toml': tomlOf(settings),
+        'sluice.toml': [tomlOf(settings), ...(options.more ?? [])].join('\n'),
         'nas.d/localhost.toml': `name = "localhost"\naddress = "127.0.0.1"\nsecret = "${secret}"\nprofile = "mikrotik-ppp"\n`,
         ...options.files,
       };
