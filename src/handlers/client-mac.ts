@@ -11,7 +11,8 @@ import { parseMacAddress, parseStationMac, ZERO_MAC_ADDRESS } from '../domain/ma
  */
 export function clientMacOf(callingStation: string | undefined, userName: string | undefined): string | undefined {
   const told = callingStation === undefined ? undefined : parseMacAddress(callingStation);
-  const mac = told ?? ofUserName(userName) ?? (callingStation === undefined ? undefined : parseStationMac(callingStation));
+  const mac =
+    told ?? ofUserName(userName) ?? (callingStation === undefined ? undefined : parseStationMac(callingStation));
   return mac === ZERO_MAC_ADDRESS ? undefined : mac;
 }
 

@@ -105,6 +105,13 @@ const inputs: fc.Arbitrary<AccessInput> = fc.record({
           { nil: undefined },
         ),
         plan: fc.option(plan, { nil: undefined }),
+        line: fc.option(
+          fc.record({
+            auth: fc.constantFrom('port' as const, 'port-mac' as const, 'mac' as const, undefined),
+            where: fc.constantFrom('own' as const, 'other' as const, 'untold' as const),
+          }),
+          { nil: undefined },
+        ),
       }),
     },
   ),
@@ -139,6 +146,12 @@ const inputs: fc.Arbitrary<AccessInput> = fc.record({
 
 const RUNS = { numRuns: 3_000 };
 
+/** Whether the line decides who asks there. */
+function isKnownByLine({ identity }: AccessInput): boolean {
+  const line = identity.found === 'one' ? identity.line : undefined;
+  return line?.where === 'own' && (line.auth === 'port' || line.auth === 'port-mac');
+}
+
 t.test('total: every input has one answer, and every Reject a known reason', async (test) => {
   fc.assert(
     fc.property(inputs, (input) => {
@@ -167,6 +180,8 @@ t.test('never an Accept for the deleted, the ambiguous, the wrong password, or a
         (input.password === 'verified' || input.password === 'not-required') &&
         (who.nasName === undefined || who.nasName === input.requester.nasName) &&
         (!who.associatePppoeMac || (who.mac !== undefined && who.mac === input.requester.mac)) &&
+        (identity.line?.auth !== 'port-mac' ||
+          (identity.line.where === 'own' && who.mac !== undefined && who.mac === input.requester.mac)) &&
         decision.state !== 'unknown' &&
         (decision.state !== 'active' ||
           (!who.redirect && !who.ownDisabled && !who.adminBlocked && identity.plan !== undefined))
@@ -183,15 +198,25 @@ t.test('a slot is below the limit, and nobody else who stays is on it', async (t
       const decision = decideAccess(input);
       if (decision.answer === 'reject' || input.identity.found !== 'one') return true;
       const limit = input.identity.plan?.sessionLimit ?? 1;
+      // What is given up with one of its line are the other devices of that line.
+      const isGivenUp = (one: { readonly nasName?: string }) =>
+        isKnownByLine(input) &&
+        (decision.replaces !== undefined || decision.supersedes !== undefined) &&
+        (one.nasName ?? input.requester.nasName) === input.requester.nasName;
       const stays = input.sessions.some(
-        (one) => one.slot === decision.slot && one !== decision.replaces && !isOwnSession(one, input.requester),
+        (one) =>
+          one.slot === decision.slot &&
+          one !== decision.replaces &&
+          !isOwnSession(one, input.requester) &&
+          !isGivenUp(one),
       );
       const promised = input.offers.some(
         (one) =>
           one.slot === decision.slot &&
           one.expiresAtMs > NOW_MS &&
           one !== decision.supersedes &&
-          one.requesterKey !== requesterKey(input.requester),
+          one.requesterKey !== requesterKey(input.requester) &&
+          !isGivenUp({}),
       );
       return decision.slot >= 0 && decision.slot < limit && !stays && !promised;
     }),
@@ -207,6 +232,11 @@ t.test('whoever joins under a rejecting plan leaves the number of devices within
       if (decision.answer === 'reject' || input.identity.found !== 'one') return true;
       const { plan: its } = input.identity;
       if (its?.sessionLimitAction === 'replace' || decision.takesOver || decision.repeats) return true;
+      if (decision.replaces || decision.supersedes)
+        return (
+          isKnownByLine(input) &&
+          (decision.replaces === undefined || decision.replaces.nasName === input.requester.nasName)
+        );
       const others = input.sessions.filter((one) => !isOwnSession(one, input.requester)).length;
       return others < (its?.sessionLimit ?? 1);
     }),

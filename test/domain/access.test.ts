@@ -8,6 +8,7 @@ import {
   requesterKey,
   type AccessInput,
   type AnswerState,
+  type LineStanding,
   type LiveSession,
   type OutstandingOffer,
   type PasswordOutcome,
@@ -78,6 +79,7 @@ interface Case {
   readonly who?: Subscriber;
   readonly account?: Account | undefined;
   readonly plan?: Plan | undefined;
+  readonly line?: LineStanding;
   readonly input?: Partial<AccessInput>;
 }
 
@@ -88,6 +90,7 @@ function input(given: Case = {}): AccessInput {
       subscriber: given.who ?? subscriber(),
       account: 'account' in given ? given.account : account,
       plan: 'plan' in given ? given.plan : plan,
+      line: given.line,
     },
     password: 'verified',
     answers: everywhere('reject'),
@@ -233,6 +236,8 @@ t.test('nobody found', async (test) => {
   for (const [soughtBy, reason] of [
     ['login', 'unknown-login'],
     ['mac', 'unknown-mac'],
+    ['line', 'unknown-line'],
+    ['untold-line', 'untold-line'],
     ['address', 'unknown-address'],
     ['nothing', 'no-identity'],
   ] as const) {
@@ -471,6 +476,80 @@ t.test('session limit', async (test) => {
   ];
   for (const [name, its, given, expected] of cases)
     test.match(decideAccess(input({ plan: its, input: given })), expected, name);
+});
+
+t.test('whoever is known by line and MAC must be there with it', async (test) => {
+  const device: Partial<Requester> = { mac: MAC };
+  const cases: readonly [auth: LineStanding['auth'], where: LineStanding['where'], Partial<Requester>, string][] = [
+    ['port-mac', 'own', device, 'accept'],
+    ['port-mac', 'own', { mac: OTHER_MAC }, 'mac-binding'],
+    ['port-mac', 'own', { mac: undefined }, 'mac-binding'],
+    ['port-mac', 'other', device, 'line-binding'],
+    ['port-mac', 'other', { mac: OTHER_MAC }, 'line-binding'],
+    ['port-mac', 'untold', device, 'line-binding'],
+    ['port', 'own', { mac: OTHER_MAC }, 'accept'],
+    ['port', 'other', device, 'accept'],
+    ['port', 'untold', { mac: undefined }, 'accept'],
+    ['mac', 'other', device, 'accept'],
+    ['mac', 'untold', device, 'accept'],
+    [undefined, 'other', { mac: OTHER_MAC }, 'accept'],
+  ];
+  for (const [auth, where, who, expected] of cases) {
+    const decision = decideAccess(input({ line: { auth, where }, input: { requester: { ...requester, ...who } } }));
+    test.equal(decision.answer === 'accept' ? 'accept' : decision.reason, expected, `${String(auth)} ${where}`);
+  }
+  const nobodysMac = { who: subscriber({ mac: undefined }), line: { auth: 'port-mac', where: 'own' } } as const;
+  test.match(decideAccess(input(nobodysMac)), { reason: 'mac-binding' }, 'a MAC that nobody recorded');
+  const blocked = { who: subscriber({ adminBlocked: true }), line: { auth: 'port-mac', where: 'other' } } as const;
+  test.match(decideAccess(input(blocked)), { reason: 'line-binding' }, 'before the state');
+  test.match(
+    decideAccess(input({ ...blocked, input: { password: 'wrong-password' } })),
+    { reason: 'wrong-password' },
+    'after the password',
+  );
+});
+
+t.test('a new device on a line takes the place of the old one', async (test) => {
+  const wide = { ...plan, sessionLimit: 2 };
+  const old = session({ acctSessionId: 'old', startedAtMs: NOW_MS - 9_000 });
+  const young = session({ acctSessionId: 'young', slot: 1, mac: 'aa:aa:aa:aa:aa:aa' });
+  const elsewhere = session({ acctSessionId: 'elsewhere', nasName: 'bras2', startedAtMs: NOW_MS - 20_000 });
+  const zombie = session({ mac: MAC, slot: 1 });
+  const own: LineStanding = { auth: 'port', where: 'own' };
+  const refused = { reason: 'session-limit' };
+  const cases: readonly [string, LineStanding, Plan, Partial<AccessInput>, object][] = [
+    ['by his line', own, plan, { sessions: [old] }, { slot: 0, replaces: old }],
+    ['by line and MAC', { auth: 'port-mac', where: 'own' }, plan, { sessions: [old] }, { slot: 0, replaces: old }],
+    ['by MAC it is another device', { auth: 'mac', where: 'own' }, plan, { sessions: [old] }, refused],
+    ['from another line too', { auth: 'port', where: 'other' }, plan, { sessions: [old] }, refused],
+    ['from no line too', { auth: 'port', where: 'untold' }, plan, { sessions: [old] }, refused],
+    ['by a name', { auth: undefined, where: 'own' }, plan, { sessions: [old] }, refused],
+    ['a place that is free', own, wide, { sessions: [old] }, { slot: 1 }],
+    ['the oldest', own, wide, { sessions: [young, old] }, { slot: 0, replaces: old }],
+    ['not one on another NAS', own, plan, { sessions: [elsewhere] }, refused],
+    ['the one on this NAS', own, wide, { sessions: [{ ...elsewhere }, young] }, { slot: 1, replaces: young }],
+    ['its own session before any other', own, wide, { sessions: [old, zombie] }, { slot: 1, takesOver: zombie }],
+    ['one that was promised an address', own, plan, { offers: [offer()] }, { slot: 0, supersedes: { offerId: 1 } }],
+    [
+      'two earlier devices that share a place',
+      own,
+      plan,
+      { sessions: [old, session({ startedAtMs: NOW_MS - 5_000 })] },
+      { slot: 0, replaces: old },
+    ],
+    ['a place that it would share with another NAS', own, plan, { sessions: [old, { ...elsewhere }] }, refused],
+  ];
+  for (const [name, line, its, given, expected] of cases) {
+    const who = subscriber({ mac: MAC });
+    test.match(decideAccess(input({ who, line, plan: its, input: given })), expected, name);
+  }
+  test.match(
+    decideAccess(
+      input({ line: own, plan: { ...plan, sessionLimitAction: 'replace' }, input: { sessions: [elsewhere] } }),
+    ),
+    { slot: 0, replaces: elsewhere },
+    'by plan, any of them',
+  );
 });
 
 t.test('who is the same requester', async (test) => {

@@ -80,7 +80,7 @@ t.test('no password is asked for only when the profile says that the NAS vouches
   const mac = 'aa:bb:cc:dd:ee:0f';
   const octets = (text: string): Buffer => Buffer.from(text);
   const table: readonly [
-    noPassword: ('absent' | 'empty' | 'mac')[],
+    noPassword: ('absent' | 'empty' | 'mac' | 'user-name')[],
     password: Buffer | undefined,
     mac: string | undefined,
     expected: boolean,

@@ -106,6 +106,11 @@ export class Desk {
     if (loaded !== false) this.directory.markLoaded();
   }
 
+  /** As the server reads access lines. */
+  get lineOf(): Policy['seenLines']['of'] {
+    return this.policy.seenLines.of;
+  }
+
   static async open(test: Teardown, options: DeskOptions = {}): Promise<Desk> {
     const root = await mkdtemp(join(tmpdir(), 'sluice-access-'));
     test.teardown(() => rm(root, { recursive: true, force: true }));
