@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import type { Endpoint } from '../config/endpoint.js';
+import { NetworkTable } from '../config/lease-networks.js';
 import type { DeviceEventSink } from '../dhcp/device-intake.js';
 import { Inbox, inboxSinkOf } from '../dhcp/inbox.js';
 import { systemIntakeClock } from '../dhcp/intake-clock.js';
@@ -21,7 +22,6 @@ import type { Spool } from '../spool/spool.js';
 import type { Labelled } from '../status/metrics.js';
 import type { LeaseBatch, LeaseRules } from '../workers/lease-batch.js';
 import { intakeRules, isIntakeOn } from './intake-policy.js';
-import { NetworkTable } from './lease-networks.js';
 import type { Policy } from './policy.js';
 
 export interface LeaseSideDeps {
@@ -112,7 +112,7 @@ export class LeaseSide {
   /** Counts what became of the events of a batch. */
   note({ facts, refused, idle }: LeaseBatch): void {
     for (const { status } of facts) this.#count(status === 'start' ? 'opened' : 'closed');
-    for (const reason of refused) this.#count(reason);
+    for (const { reason } of refused) this.#count(reason);
     for (const reason of idle) this.#count(reason);
   }
 

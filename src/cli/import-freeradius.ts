@@ -10,6 +10,7 @@ import { parseWholeNumber } from './assignments.js';
 import type { CommandContext } from './command-context.js';
 import { UsageError } from './command-error.js';
 import type { FreeradiusImportOptions } from './import-freeradius-options.js';
+import { registerLeaseImport } from './import-leases.js';
 
 interface TypedOptions {
   readonly database?: string;
@@ -30,9 +31,9 @@ const mostStaleHours = 8_784;
 /** Adds `import` with its subcommands. */
 export function registerImportCommands(program: Command, context: CommandContext): void {
   const collect = (value: string, before: readonly string[]) => [...before, value];
-  program
-    .command('import')
-    .description('take over from another server')
+  const parent = program.command('import').description('take over from another server');
+  registerLeaseImport(parent, context);
+  parent
     .command('freeradius')
     .description('users, groups, and open sessions of FreeRADIUS; see docs/migration.md')
     .option('--database <url>', 'its PostgreSQL database: postgres://user@host/radius (the password: PGPASSWORD)')

@@ -152,7 +152,7 @@ const longestPortOctets = 128;
  *
  * @returns lower-case hexadecimal; undefined: neither
  */
-function readOctets(text: string): string | undefined {
+export function readOctets(text: string): string | undefined {
   const hex = grouped(text) ?? /^(?:0x)?((?:[0-9a-f]{2})+)$/iu.exec(text)?.[1] ?? undefined;
   return hex === undefined || hex.length > 2 * longestSubOption ? undefined : hex.toLowerCase();
 }

@@ -8,7 +8,7 @@ import type { AccessLine } from '../domain/access-line.js';
 import type { LeaseEvent, LineEvidence } from '../domain/lease-event.js';
 import { foldLeases } from '../domain/lease-fold.js';
 import type { ReadLine } from '../domain/lease-holder.js';
-import type { LeaseIdle, LeaseRefusal } from '../domain/lease.js';
+import type { LeaseIdle, RefusedLease } from '../domain/lease.js';
 import { saveLeases } from '../store/lease-outcome.js';
 import { loadLeaseWorld } from '../store/lease-world.js';
 
@@ -24,7 +24,7 @@ export interface LeaseBatch {
   readonly facts: readonly SessionFact[];
   /** Subscribers who have one lease fewer. */
   readonly settled: readonly number[];
-  readonly refused: readonly LeaseRefusal[];
+  readonly refused: readonly RefusedLease[];
   readonly idle: readonly LeaseIdle[];
   /** Addresses that are to be kept from everybody once their sessions have ended: `quarantineDeclined`. */
   readonly declined: readonly string[];
@@ -43,7 +43,7 @@ export async function applyLeases(
   const outcome = foldLeases(world, lines);
   const settled = await saveLeases(client, outcome);
   const { facts, refused, idle, declined } = outcome;
-  return { facts, settled, refused: refused.map(({ reason }) => reason), idle, declined };
+  return { facts, settled, refused, idle, declined };
 }
 
 /** What a hook took out by itself counts before what the rules make of the octets. */
