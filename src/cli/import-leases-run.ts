@@ -18,8 +18,8 @@ import type { LeaseBatch, LeaseRules } from '../workers/lease-batch.js';
 import { importLeases, settleImported } from '../workers/lease-import.js';
 import type { CommandContext } from './command-context.js';
 import { Progress } from './command-io.js';
-import type { LeaseImportOptions } from './import-leases.js';
 import { FiledLeases, oldestFirst } from './import-leases-files.js';
+import type { LeaseImportOptions } from './import-leases-options.js';
 import { LeaseImportReport } from './import-leases-report.js';
 
 /** Leases of one transaction, as many as the applier takes: some 50 ms during which their rows are locked. */

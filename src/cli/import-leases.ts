@@ -10,15 +10,6 @@ import { UsageError } from './command-error.js';
 /** How pages and logs call where the leases came from, characters. */
 const longestSource = 64;
 
-/** What is asked for. */
-export interface LeaseImportOptions {
-  readonly files: readonly string[];
-  /** undefined: each file is looked at. */
-  readonly format: 'isc' | 'kea' | undefined;
-  readonly source: string;
-  readonly dryRun: boolean;
-}
-
 interface TypedOptions {
   readonly format?: 'isc' | 'kea';
   readonly source: string;
