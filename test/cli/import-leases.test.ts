@@ -1,5 +1,6 @@
 /** `sluice import leases`: files of dhcpd and Kea to leases, live sessions and assignments; again, dry, and what is refused. */
 import t, { type Test } from 'tap';
+import { documented } from '../support/dhcp-network.js';
 import { invariantProblems } from '../support/stored-world.js';
 import { addAccount, addPlan, addPool, addSubscriber } from '../support/subscriber-rows.js';
 import { commandHouse, type CommandHouse } from './command-line.js';
@@ -208,4 +209,21 @@ t.test('networks that are ignored, and command lines that make no sense', async 
   t.notMatch(missing.stderr, /a mistake in the program/u);
   const stdin = await house.run(['import', 'leases', '-', '--json'], { stdin: isc(10, 1), nowMs: () => nowMs });
   t.match(stdin.json<Summary>(), { known: 1 });
+});
+
+t.test('the commands of docs/dhcp.md', async (t) => {
+  const kea = `address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id
+100.65.0.11,02:00:00:00:00:11,,600,${seconds(540)},1,0,0,,0,,0
+`;
+  const { house, paths } = await scene(t, { 'dhcpd.leases': isc(10, 1), 'kea-leases4.csv': kea });
+  for (const name of ['import-isc', 'import-kea'])
+    for (const line of (await documented(name)).trim().split('\n')) {
+      // As a shell would: the files of this house in place of those of the server.
+      const words = line.replace(/\/var\/lib\/\S+\/(dhcpd\.leases|kea-leases4\.csv)\*?/u, (_, file: string) =>
+        paths.find((path) => path.endsWith(file))!,
+      );
+      const { code, stdout, stderr } = await house.run(words.split(' ').slice(1), { nowMs: () => nowMs });
+      t.equal(code, 0, `${line}\n${stdout}${stderr}`);
+    }
+  t.same(await online(house), [whoIs('user1', '100.65.0.10', '1', 'dhcp1')]);
 });
