@@ -44,6 +44,7 @@ const notRun: Record<string, Record<string, string>> = {
     'apt-get install': 'installs packages',
     'npm run bench': 'a quarter of an hour; test/interop/bench.serial.test.ts runs a quick one',
   },
+  'docs/dhcp-over-radius.md': {},
   'docs/migration.md': {},
   'docs/monitoring.md': {},
   'docs/operations.md': {
@@ -280,6 +281,10 @@ t.test('README.md', async (t) => {
 
 t.test('docs/access-lines.md', async (t) => {
   await follow(t, await makeWorld(t), 'docs/access-lines.md');
+});
+
+t.test('docs/dhcp-over-radius.md', async (t) => {
+  await follow(t, await makeWorld(t), 'docs/dhcp-over-radius.md');
 });
 
 t.test('docs/benchmarks.md', async (t) => {

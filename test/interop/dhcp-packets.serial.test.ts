@@ -7,6 +7,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { useSystemPrograms } from '../support/dhcp-network.js';
 import { canMakeNamespaces, makeNamespace, run, type Namespace } from '../support/namespaces.js';
 import { until } from '../support/until.js';
 
@@ -17,6 +18,7 @@ const own = '10.97.0.3';
 const mac = '02:00:00:00:c1:01';
 
 async function whatIsMissing(): Promise<string | false> {
+  useSystemPrograms();
   for (const program of ['dhcpd', 'dhcrelay', 'dhclient'])
     if (!(await run('sh', '-c', `command -v ${program}`).then(Boolean, () => false)))
       return `${program} is not installed`;

@@ -28,6 +28,11 @@ const programs = ['dhcpd', 'dhcrelay', 'dhclient', 'kea-dhcp4'];
 /** Where programs are looked for; a test runner puts folders of packages before it, and one of them has another `dhcpd`. */
 const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** From now on programs of this process and its children are those of the system. */
+export function useSystemPrograms(): void {
+  process.env['PATH'] = systemPath;
+}
+
 /** False, or why tests have to be skipped. */
 export async function withoutDhcpNetwork(): Promise<string | false> {
   if (process.getuid?.() !== 0) return 'needs root';
@@ -78,7 +83,7 @@ const serverLink = { host: '10.0.0.1/24', relay: '10.0.0.2/24' };
  * Makes the host of a DHCP server behind a router that is there already, with a subscriber on its link `eth1`. The router is the relay; it reaches the host by `eth2`.
  */
 export async function joinDhcpNetwork(t: Test, relay: Namespace, home: Namespace): Promise<DhcpNetwork> {
-  process.env['PATH'] = systemPath;
+  useSystemPrograms();
   const root = await newRoot(t);
   const host = await makeNamespace(t, 'dhcp');
   await link(relay, 'eth2', host, 'eth0');
@@ -99,7 +104,7 @@ async function newRoot(t: Test): Promise<string> {
 
 /** Makes the network, without anything that speaks DHCP yet. */
 export async function startDhcpNetwork(t: Test): Promise<DhcpNetwork> {
-  process.env['PATH'] = systemPath;
+  useSystemPrograms();
   const root = await newRoot(t);
   const [client, relay, host] = [
     await makeNamespace(t, 'client'),
