@@ -23,6 +23,8 @@ import type { CommandContext } from './command-context.js';
 import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
 import { flagsOf } from '../store/subscriber-flags.js';
+import { readLineKnowledge } from '../store/subscriber-line.js';
+import { explainLine } from './explain-line.js';
 import { explainPlaces } from './explain-places.js';
 import { prefixAttributes, prefixContextOf, prefixesOf } from './explain-prefixes.js';
 import { sentenceOf } from './explain-sentence.js';
@@ -109,6 +111,7 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const states = statesOf(directory, row, nas, profile, requester, address, prefixes, rate);
   const flags = flagsOf(row, events, actual);
   const [period] = await listPeriods(pool, row.id, 1);
+  const known = await readLineKnowledge(pool, row, sessions.map(({ mac }) => mac).reverse());
   return {
     subscriber: row,
     assumed: isAssuming ? assumptions : null,
@@ -131,6 +134,7 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     period: period?.closed_at === null ? period : null,
     attempts,
     events,
+    ...explainLine(known),
     ...(await explainPlaces(context, config, profiles, directory, row.id)),
   };
 }

@@ -16,6 +16,7 @@ import { registerHoldCommands } from './hold-commands.js';
 import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIpCommands } from './ip-commands.js';
+import { registerLeaseCommands } from './lease-commands.js';
 import { registerLineCommands } from './line-commands.js';
 import { registerNasCommands } from './nas-commands.js';
 import { registerPasswdCommand } from './passwd-command.js';
@@ -94,6 +95,7 @@ export function buildProgram(context: CommandContext): Command {
   registerNasCommands(program, context);
   registerReconcileCommand(program, context);
   registerLineCommands(program, context);
+  registerLeaseCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);

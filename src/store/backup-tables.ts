@@ -53,6 +53,8 @@ export const backupTables: readonly BackupTable[] = [
   { name: 'set_aside' },
   { name: 'access_attempt' },
   { name: 'device_event' },
+  { name: 'lease' },
+  { name: 'lease_refusal' },
   { name: 'device_notice', leftOut: 'people were told meanwhile, and would be told again what is long over' },
 ];
 

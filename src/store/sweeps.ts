@@ -9,6 +9,7 @@ import type { SyntheticCause } from '../domain/session.js';
 import { saveOutcome } from './batch-outcome.js';
 import { loadWorldOfSessions } from './batch-world.js';
 import { isLockedBySomebody, withTransaction } from './database.js';
+import { REFUSALS_KEPT } from './lease-queries.js';
 
 /**
  * Before this instant every instance has seen every change and applied every fact. An instance that stopped in order, or was not heard of
@@ -156,6 +157,9 @@ export interface Retention {
   readonly partitionsAhead: number;
 }
 
+/** How long people may ask why a lease was not followed, days: from one bill to the next. */
+const REFUSAL_DAYS = 30;
+
 /** Deletes what nobody can ask for any more, in slices. @returns rows deleted; call again while it is `limit` or more */
 export async function prune(pool: Pool, retention: Retention, limit: number): Promise<number> {
   const slice = async (table: string, where: string, value: number): Promise<number> => {
@@ -169,6 +173,18 @@ export async function prune(pool: Pool, retention: Retention, limit: number): Pr
     await slice('change_feed', 'at < now() - make_interval(hours => $1::int)', retention.changeFeedHours),
     await slice('session_key', 'closed_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
     await slice('nas_restart', 'event_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
+    // Until then a replay may bring an event of the lease again, and what is stored tells that it is late.
+    await slice(
+      'lease',
+      "state = 'ended' AND ended_at < now() - make_interval(days => $1::int)",
+      retention.sessionKeyDays,
+    ),
+    await slice('lease_refusal', 'at < now() - make_interval(days => $1::int)', REFUSAL_DAYS),
+    await slice(
+      'lease_refusal',
+      '(at, id) <= (SELECT at, id FROM lease_refusal ORDER BY at DESC, id DESC OFFSET $1::int LIMIT 1)',
+      REFUSALS_KEPT,
+    ),
   ];
   return Math.max(...deleted);
 }

@@ -18,7 +18,7 @@ const GROWN = `SELECT c.oid::regclass::text AS name FROM pg_stat_user_tables t J
 
 /** What the applier and the reserve find their rows in. */
 const TABLES =
-  '^(session|session_key|session_history|assignment|assignment_open|assignment_holder|period|change_feed|pool_address|access_attempt)(_\\d{6})?$';
+  '^(session|session_key|session_history|assignment|assignment_open|assignment_holder|period|change_feed|pool_address|access_attempt|lease)(_\\d{6})?$';
 
 /** @returns the tables that were analysed @throws the database's error */
 export async function analyzeGrown(pool: Pool): Promise<string[]> {

@@ -31,6 +31,8 @@ const publicTables = [
   'reconcile_run',
   'subscriber_event',
   'access_attempt',
+  'lease',
+  'lease_refusal',
 ];
 
 interface DocumentedColumn {
@@ -42,7 +44,7 @@ interface DocumentedColumn {
 /** The columns that a section of the page lists. */
 function documented(table: string): DocumentedColumn[] {
   const section = new RegExp(`^## ${table}\n(.*?)(?=^## |$(?![\\s\\S]))`, 'msu').exec(page)?.[1] ?? '';
-  return [...section.matchAll(/^\| `([a-z_]+)`\s*\| ([A-Za-z]+)\s*\| (.*?)\s*\|$/gmu)].map((match) => ({
+  return [...section.matchAll(/^\| `([a-z0-9_]+)`\s*\| ([A-Za-z]+)\s*\| (.*?)\s*\|$/gmu)].map((match) => ({
     name: match[1] ?? '',
     type: match[2] ?? '',
     meaning: match[3] ?? '',
