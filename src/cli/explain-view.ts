@@ -9,6 +9,7 @@ import type { DiscardReason, RejectReason } from '../domain/access-reason.js';
 import type { AccessAttemptRow, SubscriberEventRow } from '../store/subscriber-queries.js';
 import type { CommandContext } from './command-context.js';
 import { showDuration, showOctets, showTime } from './display.js';
+import { lineFields } from './explain-line.js';
 import { commandLine, placeLines } from './explain-places.js';
 import type { AnswerAttribute, Explanation } from './explanation.js';
 import { printable } from './printable.js';
@@ -78,6 +79,7 @@ function fieldsOf(explanation: Explanation, zone: string): [string, string | nul
     ['plan', subscriber.plan ?? 'none'],
     ['password', subscriber.password_form ?? 'none'],
     ['bound to', bindings(explanation)],
+    ...lineFields(explanation, subscriber.mac, zone),
     ...sessions.map((session): [string, string] => [
       'session',
       `${session.nas_name} ${session.address ?? ''} since ${showTime(session.started_at, zone)}, ${showDuration(session.session_seconds)}${session.suspect ? ', suspect' : ''}`,

@@ -30,6 +30,8 @@ import { CommandError } from './command-error.js';
 import { compileAllProfiles } from './configuration-check.js';
 import { flagsOf } from '../store/subscriber-flags.js';
 import { lineOctetsOf } from './line-options.js';
+import { readLineKnowledge } from '../store/subscriber-line.js';
+import { explainLine } from './explain-line.js';
 import { explainPlaces } from './explain-places.js';
 import { prefixAttributes, prefixContextOf, prefixesOf } from './explain-prefixes.js';
 import { sentenceOf } from './explain-sentence.js';
@@ -127,6 +129,7 @@ async function explain(context: CommandContext, login: string, options: ExplainO
   const states = statesOf(directory, row, nas, profile, requester, address, prefixes, rate);
   const flags = flagsOf(row, events, actual);
   const [period] = await listPeriods(pool, row.id, 1);
+  const known = await readLineKnowledge(pool, row, sessions.map(({ mac }) => mac).reverse());
   return {
     subscriber: row,
     assumed: isAssuming ? assumptions : null,
@@ -152,6 +155,7 @@ async function explain(context: CommandContext, login: string, options: ExplainO
     period: period?.closed_at === null ? period : null,
     attempts,
     events,
+    ...explainLine(known),
     ...(await explainPlaces(context, config, profiles, directory, row.id)),
   };
 }

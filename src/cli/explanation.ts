@@ -14,6 +14,7 @@ import type { SessionRow } from '../store/session-queries.js';
 import type { AccessAttemptRow, PeriodRow, SubscriberEventRow, SubscriberRow } from '../store/subscriber-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
 import type { Assumptions } from './explain-assumptions.js';
+import type { LineExplanation } from './explain-line.js';
 import type { NetworkExplanation } from './explain-places.js';
 
 /** An attribute of the answer. */
@@ -52,7 +53,7 @@ export interface PrefixExplanation {
 }
 
 /** Everything that `explain` tells. */
-export interface Explanation extends NetworkExplanation {
+export interface Explanation extends NetworkExplanation, LineExplanation {
   /** As assumed by `--if`. */
   readonly subscriber: SubscriberRow;
   /** What `--if` said, or null. */

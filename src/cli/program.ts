@@ -18,6 +18,7 @@ import { registerImportCommands } from './import-freeradius.js';
 import { registerInstanceCommands } from './instance-commands.js';
 import { registerIntakeCommands } from './intake-commands.js';
 import { registerIpCommands } from './ip-commands.js';
+import { registerLeaseCommands } from './lease-commands.js';
 import { registerLineCommands } from './line-commands.js';
 import { registerNasCommands } from './nas-commands.js';
 import { registerPasswdCommand } from './passwd-command.js';
@@ -97,6 +98,7 @@ export function buildProgram(context: CommandContext): Command {
   registerReconcileCommand(program, context);
   registerLineCommands(program, context);
   registerDeviceCommands(program, context);
+  registerLeaseCommands(program, context);
   registerInstanceCommands(program, context);
   registerPasswdCommand(program, context);
   registerImportCommands(program, context);

@@ -16,7 +16,7 @@ import {
   type Markup,
   type View,
 } from './layout.js';
-import { countText, deviceLink, leaseTable, refusalTable, statusBadge } from './line-parts.js';
+import { boundText, countText, deviceLink, leaseTable, refusalTable, statusBadge } from './line-parts.js';
 
 /** A search field of one page, beside the one that finds people. */
 function filterForm(view: View, path: string, search: string, hint: string): Markup {
@@ -61,8 +61,8 @@ export function leasesPage(view: View, shown: LeasesShown): Markup {
       counts === undefined || (counts.bound === 0 && counts.refused_last_hour === 0)
         ? html``
         : html`<p class="counts">
-            ${badge('quiet', `${words.leasesBound}: ${format.number(counts.bound)}`)}
-            ${counts.overdue > 0 && badge('warn', `${words.leasesOverdue}: ${format.number(counts.overdue)}`)}
+            ${badge('quiet', `${words.leasesBound}: ${boundText(view, counts)}`)}
+            ${(counts.overdue ?? 0) > 0 && badge('warn', `${words.leasesOverdue}: ${format.number(counts.overdue ?? 0)}`)}
             ${
               counts.refused_last_hour > 0 &&
               html`<a href="#refused"

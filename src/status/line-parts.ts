@@ -6,7 +6,7 @@ import { html } from 'hono/html';
 import { NO_NAS } from '../domain/lease.js';
 import { octetsText } from '../domain/octets-text.js';
 import type { FoundDevice } from '../store/device-search.js';
-import type { LeaseRow, RefusalRow } from '../store/lease-queries.js';
+import type { LeaseCounts, LeaseRow, RefusalRow } from '../store/lease-queries.js';
 import type { SubscriberLine } from '../store/page-devices.js';
 import { badge, factList, subscriberLink, tableOf, timeOf, type Column, type Markup, type View } from './layout.js';
 
@@ -28,6 +28,11 @@ export function statusBadge(view: View, status: string, since: Date | null): Mar
 /** `1,000+` where not all were counted. */
 export function countText(view: View, count: number, more: boolean): string {
   return `${view.format.number(count)}${more ? '+' : ''}`;
+}
+
+/** How many leases are bound. */
+export function boundText(view: View, { bound, is_estimate: isEstimate }: LeaseCounts): string {
+  return `${isEstimate ? '≈ ' : ''}${view.format.number(bound)}`;
 }
 
 /** Leases. @param whose whether the login stands among the columns */

@@ -146,7 +146,7 @@ async function oneDevice(deps: PageDeps, request: FastifyRequest): Promise<Page>
   const names = [device.mac, device.name, device.serial].filter((name) => name !== null);
   const [plugged, events, refusals] = await withDatabase(deps, (pool) =>
     Promise.all([
-      listPlugged(pool, device.id, { skip: from, limit: PLUGGED_ROWS + 1, isOffline }),
+      listPlugged(pool, device, { skip: from, limit: PLUGGED_ROWS + 1, isOffline }),
       lastMonitoring(pool, device.id, SECTION_ROWS),
       refusalsAround(pool, { subscriberId: null, macs: [], devices: names, port: null }, REFUSAL_ROWS),
     ]),

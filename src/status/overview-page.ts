@@ -9,6 +9,7 @@ import type { HeldChanges } from '../store/page-enforcement.js';
 import type { PoolStanding } from '../store/page-queries.js';
 import { areaChart } from './chart.js';
 import { badge, documentOf, sectionOf, tableOf, type Markup, type View } from './layout.js';
+import { boundText } from './line-parts.js';
 import type { Measure } from './metrics.js';
 import { poolTable } from './network-pages.js';
 import type { Reading, Series } from './sample-ring.js';
@@ -210,16 +211,21 @@ export function overviewPage(view: View, overview: Overview): Markup {
 
 /** Leases and devices, where there are any. */
 function lineSummary(view: View, { leases, devices }: Overview): Markup {
+  const { format } = view;
   const { text: words } = view.language.lines;
   const rows = [
     ...(leases === undefined || (leases.bound === 0 && leases.refused_last_hour === 0)
       ? []
       : [
-          { path: '/leases', label: words.leasesBound, count: leases.bound },
-          ...(leases.overdue === 0 ? [] : [{ path: '/leases', label: words.leasesOverdue, count: leases.overdue }]),
-          { path: '/leases/refused', label: words.refusedLastHour, count: leases.refused_last_hour },
+          { path: '/leases', label: words.leasesBound, count: boundText(view, leases) },
+          ...(leases.overdue === null || leases.overdue === 0
+            ? []
+            : [{ path: '/leases', label: words.leasesOverdue, count: format.number(leases.overdue) }]),
+          { path: '/leases/refused', label: words.refusedLastHour, count: format.number(leases.refused_last_hour) },
         ]),
-    ...(devices?.any === true ? [{ path: '/devices?status=down', label: words.devicesDown, count: devices.down }] : []),
+    ...(devices?.any === true
+      ? [{ path: '/devices?status=down', label: words.devicesDown, count: format.number(devices.down) }]
+      : []),
   ];
   if (rows.length === 0) return html``;
   return sectionOf(
@@ -227,7 +233,7 @@ function lineSummary(view: View, { leases, devices }: Overview): Markup {
     tableOf(
       [
         { title: '', cell: ({ path, label }) => html`<a href="${path}">${label}</a>` },
-        { title: view.language.text.count, number: true, cell: ({ count }) => view.format.number(count) },
+        { title: view.language.text.count, number: true, cell: ({ count }) => count },
       ],
       rows,
       '',

@@ -8,12 +8,11 @@ import { terminateCauseName } from '../domain/terminate-cause.js';
 import type { CommandRow } from '../store/command-history.js';
 import type { PlaceRow } from '../store/page-enforcement.js';
 import type { FoundDevice } from '../store/device-search.js';
-import type { LeaseRow, RefusalRow } from '../store/lease-queries.js';
-import type { SubscriberLine } from '../store/page-devices.js';
 import type { HeldAddress, ListedSession } from '../store/page-queries.js';
 import type { FoundPerson, PersonRow } from '../store/people-search.js';
 import type { SessionRow } from '../store/session-queries.js';
 import type { ExplainedFlag } from '../store/subscriber-flags.js';
+import type { LineKnowledge } from '../store/subscriber-line.js';
 import {
   ownBlockNext,
   type AccessAttemptRow,
@@ -120,7 +119,7 @@ function attemptTable(view: View, rows: readonly AccessAttemptRow[]): Markup {
   );
 }
 
-export interface SubscriberShown {
+export interface SubscriberShown extends LineKnowledge {
   readonly person: PersonRow;
   readonly standing: Standing;
   readonly flags: readonly ExplainedFlag[];
@@ -134,12 +133,6 @@ export interface SubscriberShown {
   readonly periods: readonly PeriodRow[];
   readonly places: readonly PlaceRow[];
   readonly commands: readonly CommandRow[];
-  /** Undefined: it is plugged in nowhere that is known. */
-  readonly line: SubscriberLine | undefined;
-  /** Of its newest session, or of its lease. */
-  readonly mac_seen: string | null;
-  readonly leases: readonly LeaseRow[];
-  readonly refusals: readonly RefusalRow[];
 }
 
 /** The flag whose own reason explains a refusal. */

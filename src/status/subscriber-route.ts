@@ -3,17 +3,16 @@
  * Invariants: whoever looked is named in the log; every section is bounded.
  */
 import type { FastifyRequest } from 'fastify';
-import type { Pool } from 'pg';
 import { LEASE_BOX } from '../domain/lease.js';
 import { leaseEndOf, standingOf, type StandingDevice } from '../domain/standing.js';
 import { commandsOfSubscriber } from '../store/command-history.js';
-import { leasesOfSubscriber, refusalsAround, type LeaseRow, type RefusalRow } from '../store/lease-queries.js';
-import { lineOf, type SubscriberLine } from '../store/page-devices.js';
+import type { SubscriberLine } from '../store/page-devices.js';
 import { placesOfSubscriber } from '../store/page-enforcement.js';
 import { addressesBetween, dayBounds, lastEndOf } from '../store/page-queries.js';
-import { findPerson, type PersonRow } from '../store/people-search.js';
-import { listEndedSessions, listLiveSessions, type SessionRow } from '../store/session-queries.js';
+import { findPerson } from '../store/people-search.js';
+import { listEndedSessions, listLiveSessions } from '../store/session-queries.js';
 import { flagsOf } from '../store/subscriber-flags.js';
+import { readLineKnowledge } from '../store/subscriber-line.js';
 import { listAttempts, listEvents, listPeriods } from '../store/subscriber-queries.js';
 import { commandSentence } from './enforcement-parts.js';
 import { Format } from './format.js';
@@ -36,9 +35,6 @@ const PERIOD_ROWS = 24;
 /** Places of one subscriber: one for each session, or each NAS that has an entry. */
 const PLACE_ROWS = 20;
 const COMMAND_ROWS = 30;
-/** A line has 64 leases at most (`plan.max_addresses`); more of them are over. */
-const LEASE_ROWS = 20;
-const REFUSAL_ROWS = 20;
 const DAY_MS = 86_400_000;
 /** How far back addresses are shown when no day is named. */
 const ADDRESS_DAYS = 30;
@@ -54,7 +50,7 @@ export async function subscriberRoute(deps: PageDeps, request: FastifyRequest): 
   const now = new Date(deps.nowMs());
   const since = (days: number): Date => new Date(now.getTime() - days * DAY_MS);
   const facts = await withDatabase(deps, async (pool) => {
-    const [found, ended, attempts, events, periods, lastEnd, bounds, places, commands, line] = await Promise.all([
+    const [found, ended, attempts, events, periods, lastEnd, bounds, places, commands] = await Promise.all([
       listLiveSessions(pool, { subscriberId: person.id }, 0, SECTION_ROWS),
       listEndedSessions(pool, { subscriberId: person.id }, since(1), SECTION_ROWS),
       listAttempts(pool, { login: person.login, mac: person.mac }, ATTEMPT_ROWS),
@@ -64,12 +60,15 @@ export async function subscriberRoute(deps: PageDeps, request: FastifyRequest): 
       day === undefined ? { from: since(ADDRESS_DAYS), until: now } : dayBounds(pool, day, deps.timeZone),
       placesOfSubscriber(pool, person.id, PLACE_ROWS),
       commandsOfSubscriber(pool, person.id, COMMAND_ROWS),
-      lineOf(pool, person.id),
     ]);
     const sessions = [...found].sort((one, other) => other.started_at.getTime() - one.started_at.getTime());
     const addresses = await addressesBetween(pool, person.id, bounds.from, bounds.until, SECTION_ROWS);
-    const dhcp = await leasesAround(pool, person, line, sessions);
-    return { sessions, ended, attempts, events, periods, lastEnd, addresses, places, commands, line, ...dhcp };
+    const known = await readLineKnowledge(
+      pool,
+      person,
+      sessions.map(({ mac }) => mac),
+    );
+    return { sessions, ended, attempts, events, periods, lastEnd, addresses, places, commands, ...known };
   });
   const { attempts, lastEnd, sessions, line } = facts;
   const [lastAttempt] = attempts;
@@ -116,32 +115,6 @@ function dayOf(text: string | undefined): string | undefined {
   if (text === undefined || !/^\d{4}-\d{2}-\d{2}$/.test(text)) return undefined;
   const at = new Date(`${text}T00:00:00Z`);
   return Number.isNaN(at.getTime()) || at.toISOString().slice(0, 10) !== text ? undefined : text;
-}
-
-/** What DHCP told of a subscriber, of its MACs, and of its port where nobody else is. */
-async function leasesAround(
-  pool: Pool,
-  person: PersonRow,
-  line: SubscriberLine | undefined,
-  sessions: readonly SessionRow[],
-): Promise<{ leases: LeaseRow[]; refusals: RefusalRow[]; mac_seen: string | null }> {
-  const macs = [...new Set([person.mac, ...sessions.map(({ mac }) => mac)].filter((mac) => mac !== null))];
-  const { id } = person;
-  const own = { id, macs, deviceId: line?.device_id ?? null, port: line?.port ?? null };
-  const leases = await leasesOfSubscriber(pool, own, LEASE_ROWS);
-  const bound = leases.filter(({ state }) => state === 'bound').map(({ mac }) => mac);
-  const refusals = await refusalsAround(
-    pool,
-    {
-      subscriberId: id,
-      macs: [...new Set([...macs, ...bound.filter((mac) => mac !== null)])],
-      devices: line !== undefined && line.is_own ? line.names : [],
-      port: line?.by_port === true ? line.port : null,
-    },
-    REFUSAL_ROWS,
-  );
-  const seen = [...sessions.map(({ mac }) => mac), ...bound].find((mac) => mac !== null);
-  return { leases, refusals, mac_seen: seen ?? null };
 }
 
 function deviceDown({ device, status, status_since: since }: SubscriberLine): StandingDevice | undefined {

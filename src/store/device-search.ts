@@ -35,6 +35,14 @@ export function deviceIdsSql(
   return `SELECT id FROM (${ways.map((way) => `(${way} LIMIT ${String(MOST_MEANT)})`).join(' UNION ')}) meant`;
 }
 
+/** How many devices are called so. */
+export async function countMeant(pool: Pool, reference: DeviceReference): Promise<number> {
+  const values: (string | number | null)[] = [];
+  const ids = deviceIdsSql(reference, (value) => `$${String(values.push(value))}`);
+  const { rows } = await pool.query<{ meant: number }>(`SELECT count(*)::int AS meant FROM (${ids}) m`, values);
+  return rows[0]!.meant;
+}
+
 /** A device that was found. */
 export interface FoundDevice {
   id: number;

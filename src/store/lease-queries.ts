@@ -72,8 +72,8 @@ export interface RefusalRow {
 const MATCHED_LEASES = 20_000;
 /** Subscribers whose login begins alike. */
 const MATCHED_LOGINS = 200;
-/** Refused events that a filter looks through: as many as are kept for long (`REFUSALS_KEPT` of `sweeps.ts`). */
-const SEARCHED_REFUSALS = 20_000;
+/** Refused events that are kept: more of them are one fault that the newest tell as well, and a filter looks through all of them in some 20 ms. */
+export const REFUSALS_KEPT = 20_000;
 
 /** Whole µs since 1970: exact as a number until the year 2255. */
 const micros = (column: string): string => `(extract(epoch FROM ${column}) * 1000000)::bigint`;
@@ -85,7 +85,6 @@ const leaseColumns = `l.routing_domain, host(l.address) AS address, l.state, l.m
   l.began_at, l.committed_at, l.ends_at, l.event_at, l.ended_at, l.end_cause, coalesce(l.state = 'bound' AND l.ends_at < now(), false) AS overdue,
   concat_ws('-', ${micros('l.began_at')}, host(l.address), l.routing_domain) AS position`;
 const leaseNames = 'LEFT JOIN subscriber s ON s.id = l.subscriber_id LEFT JOIN device d ON d.id = l.device_id';
-const NEWEST_LEASES = 'ORDER BY began_at DESC, address DESC, routing_domain DESC';
 
 /** Where a list of leases goes on. */
 interface LeasePosition {
@@ -121,6 +120,9 @@ class Parameters {
   }
 }
 
+/** What a page of leases is found by: its position, and no more. */
+const KEYS = 'began_at, address, routing_domain';
+
 /** Bound leases, the newest first. @param after `position` of the last row of the page before; undefined, or no position: from the beginning */
 export async function listLeases(
   pool: Pool,
@@ -130,7 +132,7 @@ export async function listLeases(
 ): Promise<LeaseRow[]> {
   const parameters = new Parameters();
   const { subscriberId, address, mac, device, overdue } = filter;
-  const narrow = [
+  const conditions = [
     ...(subscriberId === undefined ? [] : [`subscriber_id = ${parameters.place(subscriberId)}`]),
     ...(address === undefined ? [] : [`address = ${parameters.place(address)}::inet`]),
     ...(mac === undefined ? [] : [`mac = ${parameters.place(mac)}::macaddr`]),
@@ -138,12 +140,13 @@ export async function listLeases(
       ? []
       : [`device_id = ANY (ARRAY(${deviceIdsSql(device, (value) => parameters.place(value))}))`]),
   ];
-  const late = overdue === true ? [`ends_at < now()`] : [];
-  const conditions = [`state = 'bound'`, ...narrow, ...late].join(' AND ');
+  const late = overdue === true ? ` AND ends_at < now()` : '';
   // Whoever asks for a few must not have all looked through in their order until there are enough of them.
   const source =
-    narrow.length === 0 ? undefined : `SELECT * FROM lease WHERE ${conditions} LIMIT ${String(MATCHED_LEASES)}`;
-  return await newestOf(pool, parameters, source, conditions, after, limit);
+    conditions.length === 0
+      ? undefined
+      : `SELECT ${KEYS} FROM lease WHERE state = 'bound' AND ${conditions.join(' AND ')}${late} LIMIT ${String(MATCHED_LEASES)}`;
+  return await newestOf(pool, parameters, source, late, after, limit);
 }
 
 /** Bound leases by address, MAC, device with or without a port, and beginning of a login. */
@@ -155,11 +158,8 @@ export async function searchLeases(
 ): Promise<LeaseRow[]> {
   const parameters = new Parameters();
   const place = (value: string | number | null): string => parameters.place(value);
-  const most = String(MATCHED_LEASES);
-  const login = place(beginning(search.text));
   const ways = [
-    `subscriber_id = ANY (ARRAY(SELECT id FROM subscriber WHERE lower(login) LIKE lower(${login}) ORDER BY lower(login) USING ~<~
-      LIMIT ${String(MATCHED_LOGINS)}))`,
+    `subscriber_id = ANY (ARRAY(${loginsSql(search, place)}))`,
     `device_id = ANY (ARRAY(${deviceIdsSql(search.device, place)}))`,
     ...(search.address === undefined ? [] : [`address = ${place(search.address)}::inet`]),
     ...(search.mac === undefined ? [] : [`mac = ${place(search.mac)}::macaddr`]),
@@ -168,16 +168,21 @@ export async function searchLeases(
       : [`device_id = ANY (ARRAY(${deviceIdsSql(search.line.device, place)})) AND port = ${place(search.line.port)}`]),
   ];
   const source = ways
-    .map((way) => `(SELECT * FROM lease WHERE state = 'bound' AND ${way} LIMIT ${most})`)
+    .map((way) => `(SELECT ${KEYS} FROM lease WHERE state = 'bound' AND ${way} LIMIT ${String(MATCHED_LEASES)})`)
     .join(' UNION ');
-  return await newestOf(pool, parameters, source, 'true', after, limit);
+  return await newestOf(pool, parameters, source, '', after, limit);
+}
+
+/** As SQL: the ids of subscribers whose login begins so. */
+function loginsSql({ text }: SearchText, place: (value: string) => string): string {
+  return `SELECT id FROM subscriber WHERE lower(login) LIKE lower(${place(beginning(text))}) ORDER BY lower(login) USING ~<~ LIMIT ${String(MATCHED_LOGINS)}`;
 }
 
 async function newestOf(
   pool: Pool,
   parameters: Parameters,
   source: string | undefined,
-  conditions: string,
+  condition: string,
   after: string | undefined,
   limit: number,
 ): Promise<LeaseRow[]> {
@@ -185,12 +190,16 @@ async function newestOf(
   const beyond =
     from === undefined
       ? ''
-      : `AND (began_at, address, routing_domain) < (${instant(parameters.place(from.beganUs))}, ${parameters.place(from.address)}::inet, ${parameters.place(from.routingDomain)})`;
+      : ` AND (${KEYS}) < (${instant(parameters.place(from.beganUs))}, ${parameters.place(from.address)}::inet, ${parameters.place(from.routingDomain)})`;
+  const order = 'ORDER BY began_at DESC, address DESC, routing_domain DESC';
+  const [found, table] =
+    source === undefined
+      ? ['', `lease WHERE state = 'bound'${condition}`]
+      : [`found AS MATERIALIZED (${source}), `, 'found WHERE true'];
   const { rows } = await pool.query<LeaseRow>(
-    `WITH ${source === undefined ? '' : `found AS MATERIALIZED (${source}), `}page AS (
-       SELECT * FROM ${source === undefined ? 'lease' : 'found'} WHERE ${source === undefined ? conditions : 'true'} ${beyond} ${NEWEST_LEASES}
-       LIMIT ${parameters.place(limit)})
-     SELECT ${leaseColumns} FROM page l ${leaseNames} ORDER BY l.began_at DESC, l.address DESC, l.routing_domain DESC`,
+    `WITH ${found}page AS (SELECT ${KEYS} FROM ${table}${beyond} ${order} LIMIT ${parameters.place(limit)})
+     SELECT ${leaseColumns} FROM page p JOIN lease l ON l.routing_domain = p.routing_domain AND l.address = p.address ${leaseNames}
+      ORDER BY p.began_at DESC, p.address DESC, p.routing_domain DESC`,
     parameters.values,
   );
   return rows;
@@ -261,7 +270,7 @@ export async function listRefusals(
       : `WHERE (at, id) < (${instant(place(Number(atUs)))}, ${place(Number(id))}::bigint)`;
   const { rows } = await pool.query<RefusalRow>(
     `WITH newest AS MATERIALIZED (
-       SELECT * FROM lease_refusal ${beyond} ORDER BY at DESC, id DESC LIMIT ${conditions.length === 0 ? place(limit) : String(SEARCHED_REFUSALS)}),
+       SELECT * FROM lease_refusal ${beyond} ORDER BY at DESC, id DESC LIMIT ${conditions.length === 0 ? place(limit) : String(REFUSALS_KEPT)}),
      page AS (SELECT * FROM newest ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`} ORDER BY at DESC, id DESC LIMIT ${place(limit)})
      SELECT ${refusalColumns} FROM page r LEFT JOIN subscriber s ON s.id = r.subscriber_id ORDER BY r.at DESC, r.id DESC`,
     parameters.values,
@@ -274,8 +283,8 @@ function refusalWays(search: SearchText, place: (value: string | number | null) 
   return [
     `port = ${name}`,
     `lower(device) = lower(${name})`,
-    `subscriber_id = ANY (ARRAY(SELECT id FROM subscriber WHERE lower(login) LIKE lower(${place(beginning(search.text))})
-       ORDER BY lower(login) USING ~<~ LIMIT ${String(MATCHED_LOGINS)}))`,
+    // Hashed, where an array is looked through for each row.
+    `subscriber_id IN (${loginsSql(search, place)})`,
     ...(search.address === undefined ? [] : [`address = ${place(search.address)}::inet`]),
     // A switch is told by its MAC as text.
     ...(search.mac === undefined ? [] : [`mac = ${place(search.mac)}::macaddr`, `device = ${place(search.mac)}`]),
@@ -304,7 +313,7 @@ export async function refusalsAround(
 ): Promise<RefusalRow[]> {
   return (
     await pool.query<RefusalRow>(
-      `SELECT ${refusalColumns} FROM (SELECT * FROM lease_refusal ORDER BY at DESC, id DESC LIMIT ${String(SEARCHED_REFUSALS)}) r
+      `SELECT ${refusalColumns} FROM (SELECT * FROM lease_refusal ORDER BY at DESC, id DESC LIMIT ${String(REFUSALS_KEPT)}) r
          LEFT JOIN subscriber s ON s.id = r.subscriber_id
         WHERE r.subscriber_id = $1 OR r.mac = ANY ($2::macaddr[]) OR (r.device = ANY ($3::text[]) AND ($4::text IS NULL OR r.port = $4))
         ORDER BY r.at DESC, r.id DESC LIMIT $5`,
@@ -313,20 +322,34 @@ export async function refusalsAround(
   ).rows;
 }
 
+/** Up to this size of the table leases are counted: some 250,000, in some 50 ms. Octets. */
+const COUNTED_TABLE_OCTETS = 67_108_864;
+
 /** How leases stand. */
 export interface LeaseCounts {
   bound: number;
-  overdue: number;
+  /** Bound leases are told as PostgreSQL saw them last: there are too many to be counted for a page. */
+  is_estimate: boolean;
+  /** NULL: there are too many leases to be looked through. */
+  overdue: number | null;
   /** Different events, however often each came. */
   refused_last_hour: number;
 }
 
-/** Counts leases, and what was refused within the hour. Looks at the whole table. */
+/** Counts leases, and what was refused within the hour. A large table is not counted but known from its index. */
 export async function countLeases(pool: Pool): Promise<LeaseCounts> {
-  const { rows } = await pool.query<LeaseCounts>(
-    `SELECT count(*)::int AS bound, (count(*) FILTER (WHERE ends_at < now()))::int AS overdue,
-       (SELECT count(*)::int FROM (SELECT FROM lease_refusal WHERE at > now() - interval '1 hour' LIMIT ${String(SEARCHED_REFUSALS)}) r) AS refused_last_hour
-     FROM lease WHERE state = 'bound'`,
+  const { rows } = await pool.query<{ counted: [number, number] | null; known: number; refused_last_hour: number }>(
+    `SELECT CASE WHEN pg_relation_size('lease') <= $1
+         THEN (SELECT ARRAY[count(*), count(*) FILTER (WHERE ends_at < now())]::int[] FROM lease WHERE state = 'bound') END AS counted,
+       (SELECT greatest(reltuples, 0)::int FROM pg_class WHERE oid = 'lease_began_index'::regclass) AS known,
+       (SELECT count(*)::int FROM (SELECT FROM lease_refusal WHERE at > now() - interval '1 hour' LIMIT ${String(REFUSALS_KEPT)}) r) AS refused_last_hour`,
+    [COUNTED_TABLE_OCTETS],
   );
-  return rows[0]!;
+  const { counted, known, refused_last_hour } = rows[0]!;
+  return {
+    bound: counted?.[0] ?? known,
+    is_estimate: counted === null,
+    overdue: counted?.[1] ?? null,
+    refused_last_hour,
+  };
 }

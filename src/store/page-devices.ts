@@ -130,25 +130,29 @@ export interface PluggedRow {
   logged: boolean;
 }
 
+/** Ports as people count, 1/2 before 1/10: words, then numbers one after the other. */
+const COUNTED_PORTS = `regexp_replace(port, '[0-9].*$', '') NULLS FIRST,
+  string_to_array(nullif(btrim(regexp_replace(port, '[^0-9]+', ' ', 'g')), ''), ' ')::numeric[] NULLS FIRST, port, login, id`;
+
 /**
- * Who is plugged into a device, by port as people count: 1/2 before 1/10.
+ * Who is plugged into a device, by port: as people count where there are up to a thousand, beyond that as the index has them.
  *
  * @param skip rows of the pages before
  */
 export async function listPlugged(
   pool: Pool,
-  deviceId: number,
+  device: Pick<DeviceRow, 'id' | 'subscribers'>,
   { skip, limit, isOffline }: { readonly skip: number; readonly limit: number; readonly isOffline: boolean },
 ): Promise<PluggedRow[]> {
+  const order = device.subscribers <= COUNTED_IN_LISTS ? COUNTED_PORTS : 'port NULLS FIRST, login, id';
   const { rows } = await pool.query<PluggedRow>(
     `WITH plugged AS MATERIALIZED (
        SELECT id, account_id, login, port, mac, logged FROM subscriber WHERE device_id = $1 AND NOT deleted LIMIT ${String(COUNTED_AT_ONE)}),
-     page AS (
-       SELECT *, row_number() OVER (ORDER BY regexp_replace(port, '[0-9].*$', '') NULLS FIRST,
-           string_to_array(nullif(btrim(regexp_replace(port, '[^0-9]+', ' ', 'g')), ''), ' ')::numeric[] NULLS FIRST, port, login, id) AS place
-         FROM plugged ${isOffline ? 'WHERE NOT logged' : ''} ORDER BY place OFFSET $2 LIMIT $3)
+     page AS MATERIALIZED (
+       SELECT *, row_number() OVER () AS place FROM (
+         SELECT * FROM plugged ${isOffline ? 'WHERE NOT logged' : ''} ORDER BY ${order} OFFSET $2 LIMIT $3) p)
      SELECT p.id, p.login, a.name, a.address, p.port, p.mac::text AS mac, p.logged FROM page p JOIN account a ON a.id = p.account_id ORDER BY p.place`,
-    [deviceId, skip, limit],
+    [device.id, skip, limit],
   );
   return rows;
 }

@@ -9,6 +9,7 @@ import type { SyntheticCause } from '../domain/session.js';
 import { saveOutcome } from './batch-outcome.js';
 import { loadWorldOfSessions } from './batch-world.js';
 import { isLockedBySomebody, withTransaction } from './database.js';
+import { REFUSALS_KEPT } from './lease-queries.js';
 
 /**
  * Before this instant every instance has seen every change and applied every fact. An instance that stopped in order, or was not heard of
@@ -156,9 +157,8 @@ export interface Retention {
   readonly partitionsAhead: number;
 }
 
-/** Refused lease events are for people who look for a mistake: days, and rows at most, since a client can make up addresses. */
+/** How long people may ask why a lease was not followed, days: from one bill to the next. */
 const REFUSAL_DAYS = 30;
-const MAX_REFUSALS = 20_000;
 
 /** Deletes what nobody can ask for any more, in slices. @returns rows deleted; call again while it is `limit` or more */
 export async function prune(pool: Pool, retention: Retention, limit: number): Promise<number> {
@@ -173,17 +173,17 @@ export async function prune(pool: Pool, retention: Retention, limit: number): Pr
     await slice('change_feed', 'at < now() - make_interval(hours => $1::int)', retention.changeFeedHours),
     await slice('session_key', 'closed_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
     await slice('nas_restart', 'event_at < now() - make_interval(days => $1::int)', retention.sessionKeyDays),
-    // What is known of a line serves the renewal without option 82 for as long as a late event may come.
+    // Until then a replay may bring an event of the lease again, and what is stored tells that it is late.
     await slice(
       'lease',
-      `state = 'ended' AND ended_at < now() - make_interval(days => $1::int)`,
+      "state = 'ended' AND ended_at < now() - make_interval(days => $1::int)",
       retention.sessionKeyDays,
     ),
     await slice('lease_refusal', 'at < now() - make_interval(days => $1::int)', REFUSAL_DAYS),
     await slice(
       'lease_refusal',
-      'at < (SELECT at FROM lease_refusal ORDER BY at DESC OFFSET $1 LIMIT 1)',
-      MAX_REFUSALS,
+      '(at, id) <= (SELECT at, id FROM lease_refusal ORDER BY at DESC, id DESC OFFSET $1::int LIMIT 1)',
+      REFUSALS_KEPT,
     ),
   ];
   return Math.max(...deleted);

@@ -24,8 +24,6 @@ const publicTables = [
   'device_contact',
   'device_event',
   'device_notice',
-  'lease',
-  'lease_refusal',
   'session',
   'session_history',
   'assignment',
@@ -39,6 +37,8 @@ const publicTables = [
   'reconcile_run',
   'subscriber_event',
   'access_attempt',
+  'lease',
+  'lease_refusal',
 ];
 
 interface DocumentedColumn {

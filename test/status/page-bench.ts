@@ -70,6 +70,38 @@ const statements: readonly (readonly [string, string])[] = [
     `INSERT INTO nas_owner (nas_name, instance, since, seen_at, counts, counted_at)
      SELECT name, 'sluice-1', now(), now(), '{"converged": 20000, "held": 250}', now() FROM nas`,
   ],
+  // An OLT with 10,000 people, switches with 24, and an ONU for every hundredth subscriber; one device in a hundred is down.
+  [
+    'devices',
+    `INSERT INTO device (kind_id, name, mac, address, status, status_since)
+     SELECT k.id, 'sw' || i, ('02:0a:' || regexp_replace(lpad(to_hex(i), 8, '0'), '(..)(..)(..)(..)', '\\1:\\2:\\3:\\4'))::macaddr, '10.0.0.0'::inet + i,
+       CASE WHEN i % 100 = 0 THEN 'down' ELSE 'up' END, now() - make_interval(secs => i)
+     FROM device_kind k, generate_series(0, ${String(Math.ceil(subscribers / 24))}) i WHERE k.name = 'dlink'`,
+  ],
+  [
+    'terminals',
+    `INSERT INTO device (kind_id, serial) SELECT k.id, 'HWTC' || upper(lpad(to_hex(i), 8, '0'))
+     FROM device_kind k, generate_series(1, ${String(Math.ceil(subscribers / 100))}) i WHERE k.name = 'onu'`,
+  ],
+  [
+    'ports',
+    `UPDATE subscriber s SET device_id = d.id, port = CASE WHEN s.id <= 10000 THEN '0/1/' || s.id % 16 || '/' || s.id ELSE (s.id % 24 + 1)::text END
+     FROM device d WHERE d.name = 'sw' || CASE WHEN s.id <= 10000 THEN 0 ELSE s.id / 24 END`,
+  ],
+  ['online', `UPDATE subscriber SET logged = true WHERE id % 2 = 0`],
+  [
+    'leases',
+    `INSERT INTO lease (routing_domain, address, state, mac, subscriber_id, nas_name, device_id, port, circuit_id, remote_id, source, via, began_at,
+       committed_at, ends_at, event_at)
+     SELECT 'default', '100.64.0.0'::inet + id, 'bound', mac, id, 'bras' || id % 20, device_id, port, '000400010001', '00063c3332664350', 'dhcp1', 'hook', t, t,
+       t + interval '1 day', t FROM subscriber, LATERAL (SELECT now() - make_interval(secs => id % 90000) AS t) AS at`,
+  ],
+  [
+    'refused',
+    `INSERT INTO lease_refusal (first_at, at, routing_domain, address, mac, kind, reason, subscriber_id, device, port, circuit_id, source, via)
+     SELECT t, t, 'default', '100.64.0.0'::inet + i, '02:00:00:00:00:01'::macaddr, 'commit', 'no-device', i, '02:0a:00:00:00:01', (i % 24)::text, '000400010001', 'dhcp1', 'hook'
+       FROM generate_series(1, 60000) i, LATERAL (SELECT now() - make_interval(secs => i) AS t) AS at`,
+  ],
   ['fuse', `UPDATE fuse SET held_at = now()`],
 ];
 // A connection of its own: those of the pool give up long before a million rows are written.
@@ -99,6 +131,32 @@ const paths = [
   '/nas',
   '/nas/bras7',
   '/pools',
+  '/leases',
+  '/leases?q=user',
+  '/leases?q=user12345',
+  '/leases?q=sw0',
+  '/leases?q=sw0 0/1/5/5',
+  '/leases?q=100.64.48.57',
+  '/leases?q=02:00:00:00:30:39',
+  '/leases?q=nobodyhasthis',
+  '/leases/refused',
+  '/leases/refused?q=02:0a:00:00:00:01 5',
+  '/leases/refused?reason=declined',
+  '/devices',
+  '/devices?status=down',
+  '/devices?after=25000-sw500',
+  '/devices?q=sw',
+  '/devices?q=HWTC0000',
+  '/devices/1',
+  '/devices/1?offline=1&from=4000',
+  '/devices/77',
+  '/subscribers/5000',
+  '/subscribers?q=sw0',
+  '/subscribers?q=sw77',
+  '/subscribers?q=sw77 5',
+  '/subscribers?q=02:0a:00:00:00:4d',
+  '/subscribers?q=HWTC0000',
+  '/subscribers?q=HWTC00000001',
 ];
 console.log('path, slowest of ten after the first, first (ms)');
 for (const path of paths) {

@@ -90,6 +90,12 @@ async function fill({ pool }: FreshDatabase): Promise<void> {
     INSERT INTO set_aside (instance, spool_uuid, segment, byte_offset, reason, payload)
       VALUES ('sluice-1', '6f2c2f9c-0000-4000-8000-000000000001', 7, 0, 'spool-damage', '\\x00ff0a5c2e');
     INSERT INTO access_attempt (at, login, nas_name, outcome, reason) VALUES (now(), 'u0', 'n', 'accept', 'active');
+    INSERT INTO lease (routing_domain, address, state, mac, subscriber_id, nas_name, port, circuit_id, source, via, began_at, committed_at, ends_at, event_at,
+        stray_mac, stray_ended_at, stray_cause)
+      SELECT 'default', '10.20.0.1', 'bound', '02:00:00:00:00:01', id, 'n', E'a\\tb', '00ff', 'dhcp1', 'hook', now(), now(), NULL, now(),
+        '02:00:00:00:00:02', now(), 'release' FROM subscriber WHERE login = 'u0';
+    INSERT INTO lease_refusal (first_at, at, repeats, routing_domain, address, kind, reason, detail, source, via)
+      VALUES (now(), now(), 7, 'default', '10.20.0.7', 'commit', 'several', E'u0\\nu1', 'dhcp1', 'hook');
     CREATE TABLE assignment_202001 PARTITION OF assignment FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-02-01 00:00+00');
     INSERT INTO assignment (routing_domain, address, login, nas_name, started_at, ended_at, end_cause)
       VALUES ('default', '10.20.0.9', 'gone', 'n', '2020-01-05 00:00+00', '2020-01-31 23:59:59.999999+00', 'stop');`);

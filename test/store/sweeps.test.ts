@@ -5,10 +5,11 @@ import t from 'tap';
 import type { Resolve } from '../../src/domain/session-batch.js';
 import { Settler } from '../../src/workers/settler.js';
 import { Sweeper } from '../../src/workers/sweeper.js';
-import { breakSticky, endQuarantine, expireOffers, rollPartitions } from '../../src/store/sweeps.js';
+import { breakSticky, endQuarantine, expireOffers, prune, rollPartitions } from '../../src/store/sweeps.js';
 import { beat } from '../../src/store/instances.js';
 import { readCaughtUpMs } from '../../src/store/silence.js';
 import { freshDatabase } from '../support/database.js';
+import { addLease, addRefusal } from '../support/lease-rows.js';
 import { applyFacts, fact, restart, type SessionFactShape, T0 } from '../support/facts.js';
 import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
 import { asClient } from '../support/postgres-server.js';
@@ -474,4 +475,48 @@ t.test('a transaction of billing that stays open holds up the months, and nobody
     `SELECT count(*)::int AS months FROM pg_inherits WHERE inhparent = 'subscriber_event'::regclass`,
   );
   t.same(rows, [{ months: 8 }], 'this one, six ahead, and the rest');
+});
+
+t.test('leases that are over and refused events are forgotten in time; whoever has a lease keeps it', async (t) => {
+  const { pool } = await freshDatabase(t);
+  const retention = {
+    sessionKeyDays: 30,
+    changeFeedHours: 24,
+    historyMonths: 36,
+    commandMonths: 12,
+    partitionsAhead: 1,
+  };
+  const subscriberId = await addSubscriber(pool, { accountId: await addAccount(pool) });
+  const daysAgo = (days: number): Date => new Date(Date.now() - days * 86_400_000);
+  await addLease(pool, {
+    address: '10.0.0.1',
+    subscriber_id: subscriberId,
+    began_at: daysAgo(400),
+    ends_at: daysAgo(399),
+  });
+  await addLease(pool, { address: '10.0.0.2', began_at: daysAgo(40), ended_at: daysAgo(31) });
+  await addLease(pool, { address: '10.0.0.3', began_at: daysAgo(40), ended_at: daysAgo(29) });
+  await addRefusal(pool, { address: '10.0.0.1', at: daysAgo(31) });
+  await addRefusal(pool, { address: '10.0.0.2', at: daysAgo(29) });
+  t.equal(await prune(pool, retention, 100), 1);
+  const left = async (table: string): Promise<string[]> =>
+    (
+      await pool.query<{ address: string }>(`SELECT host(address) AS address FROM ${table} ORDER BY 1 LIMIT 10`)
+    ).rows.map(({ address }) => address);
+  t.same(await left('lease'), ['10.0.0.1', '10.0.0.3'], 'a lease that nobody ended is never forgotten, however old');
+  t.same(await left('lease_refusal'), ['10.0.0.2']);
+
+  // A storm within one millisecond: the time alone does not tell which are the newest.
+  await pool.query(
+    `INSERT INTO lease_refusal (first_at, at, routing_domain, address, kind, reason, source, via)
+     SELECT t, t, 'default', '11.0.0.0'::inet + i, 'commit', 'no-device', 'dhcp1', 'hook'
+     FROM generate_series(1, 20010) AS i, (SELECT now() AS t) AS at`,
+  );
+  const deleted = [];
+  do deleted.push(await prune(pool, retention, 5));
+  while (deleted.at(-1) === 5);
+  t.same(deleted, [5, 5, 1], 'in slices, the one of a month ago first');
+  t.same(await left('lease_refusal').then(([first]) => first), '11.0.0.100');
+  const { rows } = await pool.query(`SELECT count(*)::int AS kept, host(min(address)) AS first FROM lease_refusal`);
+  t.same(rows, [{ kept: 20_000, first: '11.0.0.11' }], 'the newest are kept');
 });
