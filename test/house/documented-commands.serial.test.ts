@@ -45,7 +45,10 @@ const notRun: Record<string, Record<string, string>> = {
     'apt-get install': 'installs packages',
     'npm run bench': 'a quarter of an hour; test/interop/bench.serial.test.ts runs a quick one',
   },
-  'docs/dhcp-over-radius.md': {},
+  'docs/dhcp-over-radius.md': {
+    'sluice explain ivanov': 'test/cli/access-line.test.ts explains somebody by his line',
+    'sluice radtest 02:00:00:00:00:07': 'test/flows/dhcp-over-radius.test.ts asks the whole server',
+  },
   'docs/migration.md': {},
   'docs/monitoring.md': {},
   'docs/operations.md': {
