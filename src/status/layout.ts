@@ -114,6 +114,8 @@ export interface Column<Row> {
   readonly title: string;
   /** Numbers stand flush right. */
   readonly number?: boolean;
+  /** Where there is room: `fixed` is never broken, for addresses and the like, whose length is known; `word` has room for one word, `name` for a name. */
+  readonly room?: 'fixed' | 'word' | 'name';
   readonly cell: (row: Row) => Markup | string | number | null | undefined;
 }
 
@@ -129,7 +131,7 @@ export function tableOf<Row>(
   shape: 'cards' | 'small' = 'cards',
 ): Markup {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
-  const kind = (column: Column<Row>): string => (column.number === true ? 'number' : 'plain');
+  const kind = (column: Column<Row>): string => (column.number === true ? 'number' : (column.room ?? 'plain'));
   return html`<div class="table ${shape}">
     <table>
       <thead>

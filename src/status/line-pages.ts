@@ -104,10 +104,8 @@ export function refusedPage(view: View, shown: RefusedShown): Markup {
       reason === undefined
         ? html``
         : html`<p>${badge('quiet', lines.refusal(reason))} <a href="/leases/refused">${lines.text.anyReason}</a></p>`,
-      sectionOf(lines.text.refused, [
-        refusalTable(view, shown.refused, reason === undefined),
-        next === null ? html`` : onwards('/leases/refused', { q: search, reason, before: next }, text.older),
-      ]),
+      refusalTable(view, shown.refused, reason === undefined),
+      next === null ? html`` : onwards('/leases/refused', { q: search, reason, before: next }, text.older),
     ],
   });
 }
@@ -127,6 +125,10 @@ export function devicesPage(view: View, shown: DevicesShown): Markup {
   const { text: words } = view.language.lines;
   const { search, only_down: isDown, next } = shown;
   const nothing = search !== '' ? words.noDevicesFound : isDown ? words.nothingDown : words.noDevices;
+  const list = [
+    deviceTable(view, shown.devices, nothing),
+    next === null ? html`` : onwards('/devices', { status: isDown ? 'down' : undefined, after: next }, words.next),
+  ];
   return documentOf(view, {
     title: isDown ? words.notWorking : words.devices,
     section: 'devices',
@@ -138,10 +140,8 @@ export function devicesPage(view: View, shown: DevicesShown): Markup {
             shown.more_down ? onwards('/devices', { status: 'down' }, words.notWorking) : html``,
           ])
         : html``,
-      sectionOf(isDown ? words.notWorking : search === '' ? words.allDevices : words.foundDevices, [
-        deviceTable(view, shown.devices, nothing),
-        next === null ? html`` : onwards('/devices', { status: isDown ? 'down' : undefined, after: next }, words.next),
-      ]),
+      // Two lists on one page have headings.
+      shown.isFirst ? sectionOf(words.allDevices, list) : html`${list}`,
     ],
   });
 }
@@ -149,18 +149,27 @@ export function devicesPage(view: View, shown: DevicesShown): Markup {
 function deviceTable(view: View, rows: readonly DeviceRow[], empty: string): Markup {
   const { text } = view.language;
   const { text: words } = view.language.lines;
+  // Most devices lack some of these, and the table is wide as it is; what a device is called by says it already.
+  const some = (
+    column: 'address' | 'mac' | 'serial' | 'group' | 'place',
+    title: string,
+    room?: 'fixed' | 'word',
+  ): Column<DeviceRow>[] => {
+    const told = (row: DeviceRow): string | null => (row[column] === row.label ? null : row[column]);
+    return rows.some((row) => told(row) !== null) ? [{ title, ...(room !== undefined && { room }), cell: told }] : [];
+  };
   return tableOf<DeviceRow>(
     [
-      { title: words.device, cell: (row) => deviceLink(row.id, row.label) },
+      { title: words.device, room: 'name', cell: (row) => deviceLink(row.id, row.label) },
       { title: words.kind, cell: (row) => row.kind },
-      { title: words.status, cell: (row) => statusBadge(view, row.status, row.status_since) },
+      { title: words.status, room: 'fixed', cell: (row) => statusBadge(view, row.status, row.status_since) },
       { title: words.plugged, number: true, cell: (row) => countText(view, row.subscribers, row.more) },
       { title: words.offlineThere, number: true, cell: (row) => offlineCell(view, row) },
-      { title: text.ip, cell: (row) => row.address },
-      { title: text.mac, cell: (row) => row.mac },
-      { title: words.serial, cell: (row) => row.serial },
-      { title: words.group, cell: (row) => row.group },
-      { title: words.place, cell: (row) => row.place },
+      ...some('address', text.ip, 'fixed'),
+      ...some('mac', text.mac, 'fixed'),
+      ...some('serial', words.serial),
+      ...some('group', words.group),
+      ...some('place', words.place, 'word'),
     ],
     rows,
     empty,
@@ -241,7 +250,7 @@ function pluggedColumns(view: View): Column<PluggedRow>[] {
     { title: text.login, cell: (row) => subscriberLink(row.id, row.login) },
     { title: text.name, cell: (row) => row.name },
     { title: text.street, cell: (row) => row.address },
-    { title: text.mac, cell: (row) => row.mac },
+    { title: text.mac, room: 'fixed', cell: (row) => row.mac },
     {
       title: text.state,
       cell: (row) => (row.logged ? badge('good', text.online) : badge('quiet', text.offline)),
@@ -264,7 +273,7 @@ function eventTable(view: View, rows: readonly MonitoringRow[]): Markup {
             : (effects[row.effect] ?? row.effect),
       },
       { title: words.told, number: true, cell: (row) => view.format.number(row.told) },
-      { title: words.source, cell: (row) => row.source },
+      { title: words.source, room: 'word', cell: (row) => row.source },
       { title: words.note, cell: (row) => row.note },
     ],
     rows,

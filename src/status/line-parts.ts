@@ -40,17 +40,23 @@ export function leaseTable(view: View, whose: 'everybody' | 'one', rows: readonl
   const { text } = view.language;
   const { text: words } = view.language.lines;
   const columns: Column<LeaseRow>[] = [
-    { title: text.ip, cell: (row) => row.address },
-    { title: text.mac, cell: (row) => row.mac },
+    { title: text.ip, room: 'fixed', cell: (row) => row.address },
+    { title: text.mac, room: 'fixed', cell: (row) => row.mac },
     ...(whose === 'everybody'
-      ? [{ title: text.login, cell: (row: LeaseRow) => subscriberLink(row.subscriber_id, row.login ?? '') }]
+      ? [
+          {
+            title: text.login,
+            room: 'word' as const,
+            cell: (row: LeaseRow) => subscriberLink(row.subscriber_id, row.login ?? ''),
+          },
+        ]
       : []),
     { title: text.nas, cell: (row) => nasOf(view, row.nas_name) },
     { title: words.device, cell: (row) => leaseDevice(row) },
     { title: text.port, cell: (row) => row.port },
     { title: words.leasedSince, cell: (row) => timeOf(view, row.began_at) },
     { title: words.leasedUntil, cell: (row) => leaseEnd(view, row) },
-    { title: words.source, cell: (row) => row.source },
+    { title: words.source, room: 'word', cell: (row) => row.source },
   ];
   return tableOf(columns, rows, empty);
 }
@@ -95,20 +101,21 @@ export function refusalTable(view: View, rows: readonly RefusalRow[], reasonLink
             >`
           }`,
       },
-      { title: words.refusedWhat, cell: (row) => eventKinds[row.kind] ?? row.kind },
-      { title: text.ip, cell: (row) => row.address },
-      { title: text.mac, cell: (row) => row.mac },
+      { title: words.refusedWhat, room: 'word', cell: (row) => eventKinds[row.kind] ?? row.kind },
+      { title: text.ip, room: 'fixed', cell: (row) => row.address },
+      { title: text.mac, room: 'fixed', cell: (row) => row.mac },
       {
         title: text.login,
+        room: 'word',
         cell: (row) => (row.subscriber_id === null ? '' : subscriberLink(row.subscriber_id, row.login ?? '?')),
       },
-      { title: words.refusedNamed, cell: (row) => namedBy(view, row) },
+      { title: words.refusedNamed, room: 'name', cell: (row) => namedBy(view, row) },
       {
         title: text.why,
         cell: (row) =>
           html`${reasonLink ? html`<a href="/leases/refused?reason=${encodeURIComponent(row.reason)}">${refusal(row.reason)}</a>` : refusal(row.reason)}${row.detail === null ? '' : html`: ${row.detail}`}`,
       },
-      { title: words.source, cell: (row) => row.source },
+      { title: words.source, room: 'word', cell: (row) => row.source },
     ],
     rows,
     words.noRefused,
@@ -146,12 +153,12 @@ export function foundDeviceTable(view: View, rows: readonly FoundDevice[]): Mark
   const { text: words } = view.language.lines;
   return tableOf<FoundDevice>(
     [
-      { title: words.device, cell: (row) => deviceLink(row.id, row.label) },
-      { title: words.kind, cell: (row) => row.kind },
-      { title: words.status, cell: (row) => statusBadge(view, row.status, row.status_since) },
-      { title: text.ip, cell: (row) => row.address },
-      { title: text.mac, cell: (row) => row.mac },
-      { title: words.serial, cell: (row) => row.serial },
+      { title: words.device, room: 'name', cell: (row) => deviceLink(row.id, row.label) },
+      { title: words.kind, room: 'word', cell: (row) => row.kind },
+      { title: words.status, room: 'fixed', cell: (row) => statusBadge(view, row.status, row.status_since) },
+      { title: text.ip, room: 'fixed', cell: (row) => row.address },
+      { title: text.mac, room: 'fixed', cell: (row) => row.mac },
+      { title: words.serial, room: 'word', cell: (row) => row.serial },
       { title: words.place, cell: (row) => row.place },
     ],
     rows,

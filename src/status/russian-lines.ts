@@ -39,7 +39,7 @@ export const linesRussian: Words = {
     device: 'Устройство',
     kind: 'Вид',
     group: 'Группа',
-    serial: 'Серийный номер',
+    serial: 'Серийный №',
     place: 'Место',
     description: 'Описание',
     status: 'Состояние',

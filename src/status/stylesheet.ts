@@ -62,7 +62,7 @@ main > .table { padding: 6px 16px; background: var(--sheet); border: 1px solid v
 .whole { display: inline-flex; flex-wrap: wrap; }
 code, .code { font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .code { color: var(--soft); font-size: 12px; }
-@media (min-width: 701px) { td:has(.code) ~ td:has(.badge) { min-width: 150px; } tr:has(.code) td:has(> span > a) { min-width: 110px; } }
+@media (min-width: 701px) { td.fixed { white-space: nowrap; } td.word { min-width: 88px; } td.name { min-width: 158px; } td:has(.code) ~ td:has(.badge) { min-width: 150px; } tr:has(.code) td:has(> span > a) { min-width: 110px; } }
 .badge { display: inline-block; margin: 1px 4px 1px 0; padding: 0 8px; border-radius: 9px; font-size: 13px; overflow-wrap: anywhere; }
 .badge.good { color: var(--good); background: var(--good-paper); }
 .badge.bad { color: var(--bad); background: var(--bad-paper); }
@@ -83,7 +83,7 @@ rect.assigned { fill: var(--assigned); } rect.quarantined { fill: var(--quaranti
 .key { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin-right: 6px; }
 .key.free { background: var(--free); } .key.reserved { background: var(--reserved); } .key.offered { background: var(--offered); }
 .key.assigned { background: var(--assigned); } .key.quarantined { background: var(--quarantined); }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 0 12px; align-items: start; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 0 12px; align-items: start; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 10px 16px; margin: 0 0 18px; padding: 14px 16px;
   background: var(--sheet); border: 1px solid var(--edge); border-radius: 10px; }
 .facts dt { color: var(--soft); font-size: 13px; }

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { startDemo, temporaryDirectory } from '../../src/demo/demo.js';
+import { addDevice } from '../support/devices.js';
+import { addLease, addRefusal } from '../support/lease-rows.js';
 import { pageHouse } from '../support/page.js';
-import { addAccount, addSubscriber } from '../support/subscriber-rows.js';
+import { addAccount, addLiveSession, addSubscriber } from '../support/subscriber-rows.js';
 import { waitFor } from '../support/deadline.js';
 import { hostileTexts } from '../status/hostile-text.js';
 
@@ -70,6 +72,8 @@ t.test('a provider comes to life on the page', { skip, timeout: 300_000 }, async
     offline: `/subscribers/${String(off)}`,
     told: `/subscribers/${String(told)}`,
     sessions: '/sessions',
+    leases: '/leases',
+    devices: '/devices',
     nas: '/nas',
     'one-nas': '/nas/bras1',
     pools: '/pools',
@@ -153,6 +157,113 @@ async function lookAtAll(
     }
 }
 
+t.test('leases, access lines and devices', { skip, timeout: 300_000 }, async (t) => {
+  const house = await pageHouse(t, {
+    decision: { answer: 'accept', state: 'active', slot: 0, address: { from: 'none' } },
+  });
+  const { pool } = house.database;
+  const minutesAgo = (minutes: number): Date => new Date(Date.now() - minutes * 60_000);
+  const switchMac = '3c:33:32:66:43:50';
+  const deviceId = await addDevice(pool, {
+    name: 'Lenina 5 entrance 2',
+    mac: switchMac,
+    address: '10.9.0.5',
+    group: 'north',
+    place: 'attic, grey cabinet',
+    status: 'up',
+    status_since: minutesAgo(6000),
+  });
+  await addDevice(pool, {
+    name: 'Sadovaya 12',
+    mac: '3c:33:32:66:43:51',
+    status: 'down',
+    status_since: minutesAgo(42),
+  });
+  const onuId = await addDevice(pool, {
+    kind: 'onu',
+    serial: 'HWTC1A2B3C4D',
+    status: 'unreachable',
+    status_since: minutesAgo(40),
+  });
+  const people: number[] = [];
+  for (let port = 1; port <= 24; port++) {
+    const accountId = await addAccount(pool, {
+      contract: `C-${String(1000 + port)}`,
+      name: `Anna Petrova ${String(port)}`,
+      address: `Lenina 5, ${String(port)}`,
+    });
+    const mac = `02:00:00:00:00:${String(port).padStart(2, '0')}`;
+    const id = await addSubscriber(pool, {
+      accountId,
+      login: `user${String(port)}`,
+      device_id: deviceId,
+      port: String(port),
+      mac,
+    });
+    people.push(id);
+    if (port % 3 === 0) continue;
+    const address = `100.65.0.${String(port)}`;
+    const ends = port % 7 === 0 ? { ends_at: minutesAgo(3) } : {};
+    const seen = port === 1 ? '02:00:00:00:00:77' : mac;
+    await addLease(pool, {
+      address,
+      mac: seen,
+      subscriber_id: id,
+      device_id: deviceId,
+      port: String(port),
+      began_at: minutesAgo(port),
+      ...ends,
+    });
+    await addLiveSession(pool, { subscriberId: id, acctSessionId: `${address} ${seen}`, address, mac: seen });
+  }
+  await pool.query(
+    'UPDATE subscriber SET logged = EXISTS (SELECT FROM session e WHERE e.subscriber_id = subscriber.id)',
+  );
+  const flat = await addSubscriber(pool, { accountId: await addAccount(pool), login: 'flat', device_id: onuId });
+  for (const [index, row] of [
+    { reason: 'line-unknown', circuit_id: '000408770017', remote_id: '00063c3332664350', repeats: 1200 },
+    { reason: 'no-device', device: '02:0a:00:00:00:01', port: '7', mac: '02:00:00:00:00:99' },
+    {
+      reason: 'mac-differs',
+      device: switchMac,
+      port: '1',
+      subscriber_id: people[0],
+      detail: '02:00:00:00:00:01',
+      mac: '02:00:00:00:00:55',
+    },
+    { reason: 'several', detail: 'user1, user2', circuit_id: Buffer.from('olt7 xpon 0/1/0/5:2.2.100').toString('hex') },
+    { reason: 'declined', kind: 'decline', mac: '02:00:00:00:00:98' },
+  ].entries())
+    await addRefusal(pool, {
+      address: `100.65.1.${String(index)}`,
+      at: minutesAgo(index),
+      first_at: minutesAgo(600),
+      ...row,
+    });
+  for (const [status, old] of [
+    ['up', 'down'],
+    ['down', 'up'],
+  ])
+    await pool.query(
+      `INSERT INTO device_event (at, device_id, status, old_status, effect, told, source, note) VALUES (now(), $1, $2, $3, 'changed', 2, 'nagios', 'no ping for five minutes')`,
+      [deviceId, status, old],
+    );
+  if (SCREENSHOTS !== undefined) await mkdir(SCREENSHOTS, { recursive: true });
+  await lookAtAll(t, await browserFor(t), await house.listen(), {
+    'some-leases': '/leases',
+    'leases-refused': '/leases/refused',
+    'leases-of-a-port': '/leases?q=Lenina 5 entrance 2 1',
+    'some-devices': '/devices',
+    'one-device': `/devices/${String(deviceId)}`,
+    'line-of-somebody': `/subscribers/${String(people[0])}`,
+    'behind-a-silent-onu': `/subscribers/${String(flat)}`,
+    'search-by-switch': '/subscribers?q=Lenina 5 entrance 2',
+    'overview-with-devices': '/',
+    'no-devices': '/devices?q=nobody',
+  });
+  t.same(house.errors, []);
+});
+
 t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }, async (t) => {
   const house = await pageHouse(t);
   const base = await house.listen();
@@ -164,7 +275,18 @@ t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }
       phone: text,
       address: text,
     });
-    ids.push(await addSubscriber(house.database.pool, { accountId, login: `l ${text}`, nas_name: text }));
+    const device_id = await addDevice(house.database.pool, { name: `d ${text}`.slice(0, 100), place: text });
+    const id = await addSubscriber(house.database.pool, { accountId, login: `l ${text}`, nas_name: text, device_id });
+    ids.push(id);
+    await addRefusal(house.database.pool, {
+      address: `10.0.0.${String(ids.length)}`,
+      subscriber_id: id,
+      reason: text,
+      detail: text,
+      device: text,
+      port: text,
+      circuit_id: Buffer.from(text).toString('hex'),
+    });
   }
   const page = await (await (await browserFor(t)).newContext({ locale: 'en-GB' })).newPage();
   const complaints: string[] = [];
@@ -176,7 +298,11 @@ t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }
     if (!request.url().startsWith(base)) complaints.push(request.url());
   });
   for (const [index, text] of hostileTexts.entries()) {
-    for (const path of [`/subscribers/${String(ids[index])}`, `/subscribers?q=${encodeURIComponent(`l ${text}`)}`]) {
+    for (const path of [
+      `/devices/${String(index + 1)}`,
+      `/subscribers/${String(ids[index])}`,
+      `/subscribers?q=${encodeURIComponent(`l ${text}`)}`,
+    ]) {
       await page.goto(base + path);
       t.equal(await page.evaluate('typeof window.PWNED'), 'undefined', `text ${String(index)} on ${path.slice(0, 13)}`);
     }
@@ -185,6 +311,10 @@ t.test('fifty hostile texts do nothing in a browser', { skip, timeout: 300_000 }
       `l ${text}`.replaceAll(/[\r\n]/g, '').trim(),
       'the field shows it as typed, without space around it',
     );
+  }
+  for (const path of ['/leases', '/leases/refused', '/devices']) {
+    await page.goto(base + path);
+    t.equal(await page.evaluate('typeof window.PWNED'), 'undefined', path);
   }
   t.same(complaints, []);
 });
