@@ -79,7 +79,7 @@ export function addPages(app: FastifyInstance, deps: PageDeps): void {
     app.get(path, handler('html'));
     app.get(`/api${path === '/' ? '/overview' : path}`, handler('json'));
   };
-  const leases = new Remembered(() => withDatabase(deps, countLeases), LEASES_MAX_AGE_MS, deps.nowMs);
+  const leases = new Remembered(() => withDatabase(deps, (pool) => countLeases(pool)), LEASES_MAX_AGE_MS, deps.nowMs);
   page('/', () => overview(deps, pools, standings, leases));
   page('/subscribers', (request) => search(deps, request));
   page('/subscribers/:id', (request) => subscriberRoute(deps, request));

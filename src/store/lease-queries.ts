@@ -336,14 +336,18 @@ export interface LeaseCounts {
   refused_last_hour: number;
 }
 
-/** Counts leases, and what was refused within the hour. A large table is not counted but known from its index. */
-export async function countLeases(pool: Pool): Promise<LeaseCounts> {
+/**
+ * Counts leases, and what was refused within the hour.
+ *
+ * @param countedOctets a table beyond this size is not counted but known from its index
+ */
+export async function countLeases(pool: Pool, countedOctets = COUNTED_TABLE_OCTETS): Promise<LeaseCounts> {
   const { rows } = await pool.query<{ counted: [number, number] | null; known: number; refused_last_hour: number }>(
     `SELECT CASE WHEN pg_relation_size('lease') <= $1
          THEN (SELECT ARRAY[count(*), count(*) FILTER (WHERE ends_at < now())]::int[] FROM lease WHERE state = 'bound') END AS counted,
        (SELECT greatest(reltuples, 0)::int FROM pg_class WHERE oid = 'lease_began_index'::regclass) AS known,
        (SELECT count(*)::int FROM (SELECT FROM lease_refusal WHERE at > now() - interval '1 hour' LIMIT ${String(REFUSALS_KEPT)}) r) AS refused_last_hour`,
-    [COUNTED_TABLE_OCTETS],
+    [countedOctets],
   );
   const { counted, known, refused_last_hour } = rows[0]!;
   return {

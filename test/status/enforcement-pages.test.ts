@@ -335,6 +335,8 @@ t.test('while the fuse holds, every page says how much, why, and what to do', as
     '/subscribers?q=i',
     `/subscribers/${String(id)}`,
     '/sessions',
+    '/leases',
+    '/devices',
     '/nas',
     '/nas/bras1',
     '/pools',

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { SecretValue } from '../../src/config/secret-value.js';
 import type { Measure } from '../../src/status/metrics.js';
+import { addDevice } from '../support/devices.js';
 import { foreignMarkup } from '../support/foreign-markup.js';
 import { pageHouse, type PageHouse } from '../support/page.js';
 import { addAccount, addLiveSession, addPlan, addPool, addSubscriber } from '../support/subscriber-rows.js';
@@ -227,12 +228,19 @@ t.test('lists are bounded, and go on', async (t) => {
 
 t.test('every page has a twin, and says what it is', async (t) => {
   const { house, id } = await withIvanov(t);
+  await addDevice(house.database.pool, { name: 'sw1' });
   for (const path of [
     '/',
     '/subscribers',
     '/subscribers?q=i',
     `/subscribers/${String(id)}`,
     '/sessions',
+    '/leases',
+    '/leases?q=i',
+    '/leases/refused',
+    '/devices',
+    '/devices?status=down',
+    '/devices/1',
     '/nas',
     '/nas/bras1',
     '/pools',

@@ -1,7 +1,7 @@
 /** Why somebody is online or not: every kind, and which cause wins over which, in both languages. */
 import t from 'tap';
 import type { AccessDecision } from '../../src/domain/access.js';
-import { standingOf, type StandingInput } from '../../src/domain/standing.js';
+import { leaseEndOf, standingOf, type StandingInput } from '../../src/domain/standing.js';
 import { english } from '../../src/status/english.js';
 import { Format } from '../../src/status/format.js';
 import { russian } from '../../src/status/russian.js';
@@ -23,6 +23,8 @@ const attempt = (minutes: number, outcome: 'accept' | 'reject' | 'discard', reas
   reason,
 });
 const end = { endedAt: minutesAgo(5), nasName: 'bras1', cause: 'stop', lease: undefined };
+const sw1 = { name: 'sw1', status: 'down', since: minutesAgo(15) } as const;
+const refusal = (minutes: number, reason: string) => ({ at: minutesAgo(minutes), address: '100.65.0.9', reason });
 const nothing: StandingInput = {
   deleted: false,
   sessions: [],
@@ -130,6 +132,60 @@ const cases: {
     ru: /не сообщил о сессии/,
   },
   {
+    name: 'its lease expired',
+    given: { lastEnd: { ...end, lease: 'expired' } },
+    kind: 'ended',
+    en: /since 2026-11-21 11:55:00: the DHCP lease expired\. Nothing stands in the way/,
+    ru: /с 2026-11-21 11:55:00: аренда DHCP истекла\. Препятствий нет/,
+  },
+  {
+    name: 'the switch is down, whatever was refused before',
+    given: {
+      device: sw1,
+      lastEnd: end,
+      lastAttempt: attempt(20, 'reject', 'wrong-password'),
+      lastRefusal: refusal(30, 'no-line'),
+    },
+    kind: 'device-down',
+    en: /^Offline: sw1, which it is plugged into, has been down since 2026-11-21 11:45:00\.$/,
+    ru: /^Не в сети: sw1, куда включён абонент, не работает с 2026-11-21 11:45:00\.$/,
+  },
+  {
+    name: 'monitoring cannot see the switch',
+    given: { device: { ...sw1, status: 'unreachable' }, decision: undefined },
+    kind: 'device-down',
+    en: /has been unreachable for monitoring since/,
+    ru: /недоступно для мониторинга с/,
+  },
+  {
+    name: 'a block is nearer than the switch',
+    given: { device: sw1, decision: refuse('admin-blocked') },
+    kind: 'refused',
+    en: /blocked by the administration/,
+    ru: /заблокирован администрацией/,
+  },
+  {
+    name: 'whoever asks through a switch that is down has a line that works',
+    given: { device: sw1, lastAttempt: attempt(2, 'reject', 'wrong-password') },
+    kind: 'failed-attempt',
+    en: /the password is wrong/,
+    ru: /неверный пароль/,
+  },
+  {
+    name: 'the last lease was refused',
+    given: { lastEnd: end, lastRefusal: refusal(3, 'mac-differs') },
+    kind: 'lease-refused',
+    en: /^Offline: the last DHCP lease, 100\.65\.0\.9 3 min ago, was not followed: the MAC address is not the one/,
+    ru: /^Не в сети: последняя аренда DHCP \(100\.65\.0\.9, 3 мин назад\) оставлена без действия: MAC-адрес не тот/,
+  },
+  {
+    name: 'a lease that was refused before the last session is old news',
+    given: { lastEnd: end, lastRefusal: refusal(9, 'no-line') },
+    kind: 'ended',
+    en: /ended by the NAS on bras1/,
+    ru: /завершена на NAS/,
+  },
+  {
     name: 'never heard of',
     given: {},
     kind: 'never-seen',
@@ -158,4 +214,8 @@ t.test('what a flag says of itself stands in the sentence', async (t) => {
   const standing = standingOf({ ...nothing, decision: refuse('redirect') });
   const format = new Format(english.units, 'UTC', NOW_MS);
   t.match(english.sentence(standing, format, 'owes 300, cli/olga'), / \(owes 300, cli\/olga\)\./);
+});
+
+t.test('why the session of a lease is over', async (t) => {
+  t.same([1, 5, 10, 4, null].map(leaseEndOf), ['released', 'expired', 'replaced', 'replaced', 'replaced']);
 });

@@ -51,6 +51,24 @@ t.test('nothing is left untranslated', async (t) => {
     t.same(Object.keys(russian.enforcement[kind]), Object.keys(words[kind]), kind);
     for (const text of Object.values(russian.enforcement[kind]).flat()) t.match(text, /[а-яё]/i, kind);
   }
+  for (const [key, text] of Object.entries(english.lines.text)) {
+    const other = russian.lines.text[key as keyof typeof english.lines.text];
+    if (typeof text === 'string') t.match(other, /[а-яё]/i, key);
+  }
+  for (const kind of [
+    'refusals',
+    'leaseEnds',
+    'sessionEnds',
+    'eventKinds',
+    'statusNames',
+    'effects',
+    'option82Ways',
+  ] as const) {
+    t.same(Object.keys(russian.lines[kind]), Object.keys(english.lines[kind]), kind);
+    for (const text of Object.values(russian.lines[kind])) t.match(text, /[а-яё]{3}/i, kind);
+  }
+  for (const { lines } of [english, russian])
+    t.same([lines.refusal('of another release'), lines.leaseEnd('of another')], ['of another release', 'of another']);
   t.same(Object.keys(words.commandNames), [...commandNames], 'every command has a name');
   t.equal(english.reason('some older word'), 'some older word', 'a reason of another release is shown as it is');
 });
