@@ -74,7 +74,7 @@ export function placeLines(
 ): { readonly title: string; readonly lines: string[] } {
   const { text: words, stateNotes, evidenceNames } = enforcementEnglish;
   const name =
-    place.kind === 'provisioned'
+    place.kind !== 'session'
       ? words.entryPlace
       : place.acct_session_id === null
         ? words.pastSession

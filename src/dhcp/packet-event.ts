@@ -1,6 +1,6 @@
 /**
  * What a packet of a listed relay means. Enters: a decoded packet, its relay, and when it came. Leaves: a lease event, or why there is none.
- * Invariant: pure; nothing is made of a packet whose option 82 lies about its lengths, for then the line may be another one's.
+ * Invariant: pure; a packet whose option 82 lies about its lengths names no line, for that may be another one's, and carries the lie.
  */
 import type { LeaseEvent, LeaseEventKind, LineEvidence } from '../domain/lease-event.js';
 import { leaseSecondsOf, type KnownLease } from './lease-query.js';
@@ -18,13 +18,15 @@ export type PacketRefusal =
   | 'wrong-op'
   /** No address, or one that no client can have. */
   | 'no-address'
-  | 'option82-cut'
   /** A DHCPACK from a relay that may not show any. */
   | 'ack-not-allowed';
 
 export type PacketMeaning =
   | { readonly meaning: 'event'; readonly event: LeaseEvent }
   | { readonly meaning: 'none'; readonly reason: QuietMessage | PacketRefusal };
+
+/** What is kept of an option 82 that lies, octets: all of it, unless it was split. */
+const LONGEST_LIE = 255;
 
 const quietMessages = new Map<number, QuietMessage>([
   [MessageType.discover, 'discover'],
@@ -112,8 +114,6 @@ function eventOf(
   const address = hostAddress(number);
   if (address === undefined) return none('no-address');
   const option82 = packet.options.get(Option.relayAgentInformation);
-  const information = option82 === undefined ? undefined : decodeOption82(option82);
-  if (information !== undefined && isCut(information)) return none('option82-cut');
   return {
     meaning: 'event',
     event: {
@@ -126,9 +126,16 @@ function eventOf(
       address,
       mac: macOf(packet),
       leaseEndsAtMs,
-      line: information === undefined ? null : lineEvidence(information),
+      line: option82 === undefined ? null : evidenceOf(option82),
     },
   };
+}
+
+function evidenceOf(option82: Buffer): LineEvidence | null {
+  const information = decodeOption82(option82);
+  if (!isCut(information)) return lineEvidence(information);
+  const none = { circuitId: null, remoteId: null, subscriberId: null, switchMac: null, switchPort: null };
+  return { ...none, lying: option82.toString('hex', 0, LONGEST_LIE) };
 }
 
 function none(reason: QuietMessage | PacketRefusal): PacketMeaning {

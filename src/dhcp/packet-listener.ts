@@ -183,7 +183,9 @@ export class DhcpPacketListener {
     const result = meaningOf(packet, relay, this.#options.clock.nowMs());
     if (result.meaning === 'none') return this.#ledger.drop(result.reason, relay.name, sourceAddress);
     const { event } = result;
-    if (event.kind === 'request' && relay.leasequeryServers.length > 0) this.#confirmation.hold(event, relay);
+    // Of a line that nobody believes there is nothing to confirm.
+    const isAsked = event.kind === 'request' && event.line?.lying === undefined;
+    if (isAsked && relay.leasequeryServers.length > 0) this.#confirmation.hold(event, relay);
     else this.#deliver(event, relay.name);
   }
 

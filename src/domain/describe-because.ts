@@ -15,6 +15,12 @@ const states: Readonly<Record<PolicyState, string>> = {
   plan_inactive: 'the plan is not active',
 };
 
+const furtherEntry: Readonly<Record<Extract<Because, { kind: 'no-further-entry' }>['why'], string>> = {
+  over: 'the lease that it was for is over',
+  'static-address': 'the subscriber has a static address, which is served alone',
+  'found-by-login': 'this NAS finds entries by login, and has one of the subscriber',
+};
+
 /** @returns a clause without a full stop */
 export function describeBecause(because: Because): string {
   switch (because.kind) {
@@ -30,6 +36,8 @@ export function describeBecause(because: Because): string {
         : `the subscriber belongs to the NAS ${because.nasName}`;
     case 'no-address':
       return 'the subscriber has no address yet, and this NAS finds subscribers by address';
+    case 'no-further-entry':
+      return furtherEntry[because.why];
     case 'disconnect-asked':
       return 'somebody asked for a disconnect after it began';
     case 'key-changed':

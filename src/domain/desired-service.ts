@@ -81,6 +81,8 @@ export interface PlaceWords {
 /** Where on the network. A place of kind `session` has one. */
 export interface EnforcementPlace {
   readonly kind: PlaceKind;
+  /** An entry beside the one that the subscriber has there, of one lease more of the same line. Absent: it is not. */
+  readonly isFurther?: boolean;
   readonly nasName: string;
   /** What its profile answers in each state. */
   readonly answers: ProfileAnswers;
@@ -104,6 +106,8 @@ export type Because =
   | { readonly kind: 'elsewhere'; readonly nasName: string | null }
   /** The profile finds subscribers by address, and this one has none yet: there is nothing to do. */
   | { readonly kind: 'no-address' }
+  /** An entry beside the subscriber's own is not wanted: its lease is over, a static address is served alone, or this NAS finds entries by login. */
+  | { readonly kind: 'no-further-entry'; readonly why: 'over' | 'static-address' | 'found-by-login' }
   /** The session began before the instant at which a disconnect was asked for. */
   | { readonly kind: 'disconnect-asked'; readonly beforeMs: number }
   /** The session stands under a login, MAC or address that the subscriber no longer has. */
@@ -253,7 +257,10 @@ function presentService(
     key: {
       login: subscriber.login,
       // A static address finds its entry alone: a MAC that comes and goes with a session would make it another one each time.
-      mac: subscriber.mac ?? (own === undefined ? (session?.mac ?? null) : null),
+      mac:
+        place.isFurther === true
+          ? (session?.mac ?? null)
+          : (subscriber.mac ?? (own === undefined ? (session?.mac ?? null) : null)),
       address: own === undefined ? (session?.address ?? null) : formatIpv4Address(own),
       // The same holds for prefixes; where nothing is found by them, one that comes late must not make another entry.
       ...(place.words?.prefixes === false ? none : own === undefined ? prefixes : ownPrefixes(subject)),
@@ -298,8 +305,17 @@ function whyNotProvisioned(
   isSayable: boolean,
 ): Because | undefined {
   if (subject.subscriber.deleted) return { kind: 'deleted' };
+  if (place.isFurther === true) return whyNotFurther(subject, place);
   if (!place.belongs) return { kind: 'elsewhere', nasName: subject.subscriber.nasName ?? null };
   return isSayable ? undefined : { kind: 'no-address' };
+}
+
+function whyNotFurther({ subscriber }: EnforcementSubject, place: EnforcementPlace): Because | undefined {
+  const no = (why: Extract<Because, { kind: 'no-further-entry' }>['why']) =>
+    ({ kind: 'no-further-entry', why }) as const;
+  if (!place.belongs || place.session === null) return no('over');
+  if (subscriber.staticAddress !== undefined) return no('static-address');
+  return place.needsAddress ? undefined : no('found-by-login');
 }
 
 function whySessionEnds(subject: EnforcementSubject, place: EnforcementPlace, state: PolicyState): Because | undefined {
@@ -386,7 +402,7 @@ function recheckAt(
   gone: Because | undefined,
   nowMs: number,
 ): number | null {
-  if (gone?.kind === 'deleted' || gone?.kind === 'elsewhere') return null;
+  if (gone?.kind === 'deleted' || gone?.kind === 'elsewhere' || gone?.kind === 'no-further-entry') return null;
   const { plan, services } = subject;
   const instants = [
     plan?.validFromMs,

@@ -25,6 +25,8 @@ export interface LineEvidence {
   /** What a hook took out of option 82 by itself: canonical MAC of the switch, and its port as the hook wrote it. */
   readonly switchMac: string | null;
   readonly switchPort: string | null;
+  /** The whole of an option 82 in which a length lies: nothing of it is believed, and nothing else is told beside it. Absent: none does. */
+  readonly lying?: string;
 }
 
 export interface LeaseEvent {

@@ -87,6 +87,11 @@ class LeaseFold implements LeaseOutcome {
   }
 
   add(event: LeaseEvent, read: ReadLine): void {
+    // Whatever it says, it may say it of another line.
+    if (read.read === 'lying') {
+      this.#refuse(event, read, 'line-lies', read.octets, null);
+      return;
+    }
     switch (event.kind) {
       case 'commit':
         this.#commit(event, read);

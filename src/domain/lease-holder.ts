@@ -12,6 +12,8 @@ export type ReadLine =
   | { readonly read: 'none' }
   /** No rule knows it. */
   | { readonly read: 'unknown' }
+  /** It lies about its lengths; hexadecimal. */
+  | { readonly read: 'lying'; readonly octets: string }
   | { readonly read: 'line'; readonly line: AccessLine };
 
 /** Everybody who may be meant by the events in hand. */
@@ -39,6 +41,8 @@ export function holderOf(
   switch (read.read) {
     case 'line':
       return holderOfLine(event, read.line, candidates);
+    case 'lying':
+      return refused('line-lies', read.octets);
     case 'unknown':
       return byMacAlone(event, candidates) ?? refused('line-unknown');
     case 'none':

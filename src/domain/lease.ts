@@ -75,6 +75,8 @@ export interface LeaseDevice {
 export type LeaseRefusal =
   /** No rule of `lines.toml` knows these octets. */
   | 'line-unknown'
+  /** A length in option 82 says more than there is, so the line may be another one's. */
+  | 'line-lies'
   | 'no-device'
   /** The device has ports, and the event names none. */
   | 'no-port'

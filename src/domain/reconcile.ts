@@ -29,7 +29,7 @@ export interface ListedPlace {
   readonly policy?: ListedPolicy | undefined;
 }
 
-/** A place of ours on this NAS, as it stood before the NAS was asked. */
+/** A place of ours on this NAS, as it stood before the NAS was asked. A subscriber with several leases has several, the first made first. */
 export interface WantedPlace {
   readonly enforcementId: number;
   readonly generation: number;
@@ -120,14 +120,16 @@ export function classify(input: ReconcileInput): Finding[] {
 /** The same in slices, for lists of a hundred thousand: each step is short, and the last one has the findings. */
 export function* classifying(input: ReconcileInput): Generator<undefined, Finding[]> {
   const { wanted, onlyServed } = input;
-  const places = new Map<number, WantedPlace>();
+  const places = new Map<number, [WantedPlace, ...WantedPlace[]]>();
   const byAddress = new Map<string, WantedPlace>();
   const possible = new Set<string>();
   const findings = new Map<FindingKind, Finding[]>(findingKinds.map((kind) => [kind, []]));
   const note = (finding: Finding): void => void findings.get(finding.kind)?.push(finding);
   for (const [index, place] of wanted.entries()) {
     if (index % SLICE === 0) yield;
-    places.set(place.subscriberId, place);
+    const own = places.get(place.subscriberId);
+    if (own === undefined) places.set(place.subscriberId, [place]);
+    else own.push(place);
     for (const state of mayHold(place.known))
       if (state.present && state.key.address !== null) possible.add(state.key.address);
     const address = place.desired?.present === true ? place.desired.key.address : null;
@@ -191,14 +193,26 @@ export function foundState(login: string, address: string): PresentService {
   };
 }
 
-/** Whose an entry is: its mark says so, else its address. */
+/** Whose an entry is: its mark says so, else its address. Of several places that one which is wanted there, else one that it may be left of. */
 function placeOf(
   { subscriberId, address }: ListedPlace,
-  places: ReadonlyMap<number, WantedPlace>,
+  places: ReadonlyMap<number, readonly [WantedPlace, ...WantedPlace[]]>,
   byAddress: ReadonlyMap<string, WantedPlace>,
 ): WantedPlace | undefined {
-  if (subscriberId !== null) return places.get(subscriberId);
+  if (subscriberId !== null) {
+    const own = places.get(subscriberId);
+    if (own === undefined || own.length === 1 || address === null) return own?.[0];
+    return (
+      own.find(({ desired }) => isAt(desired, address)) ??
+      own.find(({ known }) => mayHold(known).some((state) => isAt(state, address))) ??
+      own[0]
+    );
+  }
   return address === null ? undefined : byAddress.get(address);
+}
+
+function isAt(state: ServiceState | null, address: string): boolean {
+  return state?.present === true && state.key.address === address;
 }
 
 /** An entry of a subscriber who has a place on this NAS; undefined: it is where it should be, or commands are under way. */

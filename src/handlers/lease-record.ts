@@ -45,6 +45,11 @@ const leaseEvent = z.strictObject({
         .max(255)
         .regex(/^\P{Cc}*$/u)
         .nullable(),
+      lying: z
+        .string()
+        .max(LONGEST_HEX)
+        .regex(/^(?:[0-9a-f]{2})+$/u)
+        .exactOptional(),
     })
     .nullable(),
 }) satisfies z.ZodType<LeaseEvent>;

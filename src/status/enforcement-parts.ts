@@ -134,7 +134,7 @@ export function placeBlocks(view: View, rows: readonly PlaceRow[]): Markup {
 
 function placeName(view: View, row: PlaceRow): string {
   const { text: words } = view.language.enforcement;
-  if (row.kind === 'provisioned') return words.entryPlace;
+  if (row.kind !== 'session') return words.entryPlace;
   return row.acct_session_id === null ? words.pastSession : words.sessionPlace(row.acct_session_id);
 }
 

@@ -76,6 +76,7 @@ const text = {
 
 const refusals: Readonly<Record<LeaseRefusal, string>> = {
   'line-unknown': 'no rule of lines.toml knows this option 82',
+  'line-lies': 'a length in option 82 says more than there is, so nothing of it is believed',
   'no-device': 'no such device is registered',
   'no-port': 'the device has ports, and the event names none',
   'no-subscriber': 'nobody is plugged in there, and nobody is known by this MAC address',

@@ -38,13 +38,30 @@ const BEGIN = `WITH live AS (
   SELECT DISTINCT 'provisioned', nas_name, subscriber_id FROM live WHERE place = 'provisioned' ORDER BY nas_name, subscriber_id
   ON CONFLICT (nas_name, subscriber_id) WHERE kind = 'provisioned' DO UPDATE SET ${DUE}`;
 
+/**
+ * A lease that begins while another one of its line has the entry gets an entry of its own, which goes with it. Of several that begin at once the oldest
+ * has the entry; a lease that once has it keeps it.
+ */
+const BEGIN_FURTHER = `WITH fresh AS (
+    SELECT s.id, s.nas_name, s.subscriber_id, s.started_at FROM session s JOIN nas n ON n.name = s.nas_name AND n.place = 'provisioned'
+    WHERE s.id = ANY ($1::bigint[]))
+  INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
+  SELECT 'further', r.nas_name, r.subscriber_id, r.id FROM fresh r
+  WHERE EXISTS (SELECT FROM session o WHERE o.subscriber_id = r.subscriber_id AND o.nas_name = r.nas_name AND o.nas_box = '${LEASE_BOX}' AND o.id <> r.id
+    AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = o.id)
+    AND (NOT EXISTS (SELECT FROM fresh b WHERE b.id = o.id) OR (o.started_at, o.id) < (r.started_at, r.id)))
+  ORDER BY r.id ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO NOTHING`;
+
+const FURTHER_DUE = `UPDATE enforcement SET ${DUE} WHERE session_id = ANY ($1::bigint[]) AND kind = 'further'`;
+
 const OVER = `unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[]) AS r (id, nas_name, subscriber_id, stopped)
     LEFT JOIN nas n ON n.name = r.nas_name`;
 
-/** Whoever has to be told of the end of a session keeps it until that is done. */
+/** Whoever has to be told of the end of a session keeps it until that is done; a further entry is taken away by its owner. */
 const END = `WITH over AS (SELECT r.id, r.stopped AND coalesce(n.disconnect_on_stop, false) AS follows FROM ${OVER}),
-  ended AS (DELETE FROM enforcement e USING over o WHERE e.session_id = o.id AND NOT o.follows)
-  UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM over o WHERE e.session_id = o.id AND o.follows`;
+  ended AS (DELETE FROM enforcement e USING over o WHERE e.session_id = o.id AND e.kind = 'session' AND NOT o.follows)
+  UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM over o
+  WHERE e.session_id = o.id AND (o.follows OR e.kind = 'further')`;
 
 const LEAVE = `UPDATE enforcement e SET due_at = now(), generation = e.generation + 1 FROM ${OVER}
   WHERE e.kind = 'provisioned' AND e.nas_name = r.nas_name AND e.subscriber_id = r.subscriber_id AND n.place = 'provisioned'`;
@@ -52,11 +69,14 @@ const LEAVE = `UPDATE enforcement e SET due_at = now(), generation = e.generatio
 /** Follows sessions that began, changed or ended in this transaction. */
 export function sendFollowers(flight: Flight, touched: readonly TouchedSession[]): void {
   const live: TouchedSession['session'][] = [];
+  const freshLeases: (number | null)[] = [];
   const over: TouchedSession['session'][] = [];
   for (const { session, storedAs, countersOnly } of touched) {
     if (session.end !== null && storedAs === 'live') over.push(session);
     else if (session.end === null && session.subscriberId !== null && (storedAs !== 'live' || !countersOnly))
       live.push(session);
+    if (session.end === null && session.subscriberId !== null && session.nasBox === LEASE_BOX && storedAs !== 'live')
+      freshLeases.push(session.id);
   }
   const all = [...live, ...over];
   if (all.length === 0) return;
@@ -70,6 +90,9 @@ export function sendFollowers(flight: Flight, touched: readonly TouchedSession[]
   const leased = live.map(({ nasBox }) => nasBox === LEASE_BOX);
   if (live.length > 0)
     void flight.send({ name: 'begin-enforcements', text: BEGIN, values: [...columns(live), leased] });
+  const changed = live.filter(({ nasBox }) => nasBox === LEASE_BOX).map(({ id }) => id);
+  if (changed.length > 0) void flight.send({ name: 'further-due', text: FURTHER_DUE, values: [changed] });
+  if (freshLeases.length > 0) void flight.send({ name: 'begin-further', text: BEGIN_FURTHER, values: [freshLeases] });
   if (over.length === 0) return;
   const values = [...columns(over), over.map((s) => s.end!.cause === 'stop')];
   void flight.send({ name: 'end-enforcements', text: END, values });
@@ -80,7 +103,7 @@ export function sendFollowers(flight: Flight, touched: readonly TouchedSession[]
 export async function spoilEntries(client: PoolClient, nasNames: readonly string[]): Promise<void> {
   if (nasNames.length === 0) return;
   await client.query(
-    `WITH locked AS (SELECT id FROM enforcement WHERE nas_name = ANY ($1) AND kind = 'provisioned' ORDER BY id FOR UPDATE)
+    `WITH locked AS (SELECT id FROM enforcement WHERE nas_name = ANY ($1) AND kind <> 'session' ORDER BY id FOR UPDATE)
      UPDATE enforcement e SET ${SPOIL} FROM locked l WHERE e.id = l.id`,
     [nasNames],
   );

@@ -46,6 +46,8 @@ export interface EnforcedSession extends PlaceSession {
 export interface Enforcement {
   readonly id: number;
   readonly kind: PlaceKind;
+  /** An entry beside the one that the subscriber has on the NAS: of one lease more of the same line. */
+  readonly isFurther: boolean;
   readonly nasName: string;
   readonly generation: number;
   readonly known: KnownService;
@@ -96,12 +98,14 @@ const PLAN = `(SELECT jsonb_build_object('id', p.id, 'name', p.name, 'active', p
 const SESSION_COLUMNS = `id, subscriber_id, login, nas_box, routing_domain, acct_session_id, mac, calling_station, nas_port_id, nas_address,
   address, framed_prefix, delegated_prefix, policy_hash, started_at, last_event_at, last_received_at, interim_seconds`;
 
-/** The session of a session place, or the latest of the subscriber on the NAS of an entry. */
+/** The session of a session place or of a further entry; else the latest of the subscriber on the NAS that has no further entry. */
 const SESSION = `LEFT JOIN LATERAL (
     (SELECT ${SESSION_COLUMNS} FROM session WHERE id = e.session_id)
     UNION ALL
     (SELECT ${SESSION_COLUMNS} FROM session
-     WHERE e.kind = 'provisioned' AND subscriber_id = e.subscriber_id AND nas_name = e.nas_name ORDER BY started_at DESC LIMIT 1)
+     WHERE e.kind = 'provisioned' AND subscriber_id = e.subscriber_id AND nas_name = e.nas_name
+       AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = session.id AND f.kind = 'further')
+     ORDER BY started_at DESC LIMIT 1)
   ) x ON true`;
 
 const SESSION_SELECT = `x.id AS session_id, x.subscriber_id AS session_subscriber_id, x.login AS session_login, x.nas_box, x.acct_session_id,
@@ -159,7 +163,7 @@ interface SessionColumns {
 interface Row extends SessionColumns {
   readonly now_ms: number;
   readonly id: number;
-  readonly kind: PlaceKind;
+  readonly kind: PlaceKind | 'further';
   readonly nas_name: string;
   readonly generation: number;
   readonly desired: ServiceState | null;
@@ -250,7 +254,8 @@ export class EnforcementReader {
     const plan = row.plan === null ? undefined : this.#planOf(row.plan);
     return {
       id: row.id,
-      kind: row.kind,
+      kind: row.kind === 'session' ? 'session' : 'provisioned',
+      isFurther: row.kind === 'further',
       nasName: row.nas_name,
       generation: row.generation,
       known: {

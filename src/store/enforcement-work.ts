@@ -3,6 +3,7 @@
  * page, and rows for places that have none yet. Invariants: every statement is bounded and uses an index; making a row twice makes it once.
  */
 import type { Pool } from 'pg';
+import { LEASE_BOX } from '../domain/lease.js';
 
 /**
  * Enforcements whose time has come, the longest waiting first.
@@ -78,7 +79,7 @@ export async function provisionSubscribers(
 /** The subscribers and sessions of a NAS that have no row yet, some at a time. */
 export interface MissingPlaces {
   readonly nasName: string;
-  /** visited: entries of whoever has a session there without being bound to it. */
+  /** visited: entries of whoever has a session there without being bound to it, and those of further leases of one line. */
   readonly place: 'session' | 'provisioned' | 'visited';
   /** The last subscriber or session of the slice before, 0 for the first. */
   readonly afterId: number;
@@ -93,6 +94,11 @@ const MAKE: Readonly<Record<MissingPlaces['place'], string>> = {
       SELECT id, subscriber_id FROM session WHERE nas_name = $1::text AND id > $2 AND subscriber_id IS NOT NULL ORDER BY id LIMIT $3)
     , made AS (INSERT INTO enforcement (kind, nas_name, subscriber_id)
         SELECT DISTINCT 'provisioned', $1::text, subscriber_id FROM slice ORDER BY subscriber_id ON CONFLICT DO NOTHING)
+    , beside AS (INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
+        SELECT 'further', $1::text, r.subscriber_id, r.id FROM slice r JOIN session x ON x.id = r.id AND x.nas_box = '${LEASE_BOX}'
+        WHERE EXISTS (SELECT FROM session o WHERE o.subscriber_id = r.subscriber_id AND o.nas_name = $1::text AND o.nas_box = '${LEASE_BOX}'
+          AND o.id < r.id AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = o.id))
+        ORDER BY r.id ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO NOTHING)
     SELECT max(id) AS last FROM slice`,
   session: `WITH slice AS (
       SELECT id, subscriber_id FROM session WHERE nas_name = $1::text AND id > $2 AND subscriber_id IS NOT NULL ORDER BY id LIMIT $3)

@@ -119,7 +119,7 @@ export async function heldChanges(pool: Pool): Promise<HeldChanges | undefined> 
 /** One place of a subscriber: what it should be beside what it is known to be. */
 export interface PlaceRow {
   id: number;
-  kind: PlaceKind;
+  kind: PlaceKind | 'further';
   nas_name: string;
   subscriber_id: number;
   login: string;

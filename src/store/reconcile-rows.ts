@@ -46,7 +46,7 @@ export async function readPlaces(pool: Pool, nasName: string): Promise<WantedPla
     }>(
       `SELECT e.id, e.generation, e.subscriber_id, s.login, e.state, e.desired, e.applied, e.evidence, e.attempted
        FROM enforcement e JOIN subscriber s ON s.id = e.subscriber_id
-       WHERE e.nas_name = $1 AND e.kind = 'provisioned' AND e.id > $2 ORDER BY e.id LIMIT $3`,
+       WHERE e.nas_name = $1 AND e.kind <> 'session' AND e.id > $2 ORDER BY e.id LIMIT $3`,
       [nasName, afterId, PAGE_ROWS],
     );
     for (const row of rows)
@@ -246,7 +246,7 @@ export async function readRemovals(pool: Pool, nasNames: readonly string[], limi
      WHERE n.remove_asked_at IS NOT NULL AND n.nas_name = ANY ($1)
        AND NOT EXISTS (SELECT FROM subscriber s WHERE s.id = n.mark)
        AND (n.address IS NULL OR NOT EXISTS (
-         SELECT FROM enforcement e WHERE e.nas_name = n.nas_name AND e.kind = 'provisioned' AND (
+         SELECT FROM enforcement e WHERE e.nas_name = n.nas_name AND e.kind <> 'session' AND (
            e.desired @> jsonb_build_object('key', jsonb_build_object('address', host(n.address)))
            OR e.applied @> jsonb_build_object('key', jsonb_build_object('address', host(n.address)))
            OR e.attempted @> jsonb_build_array(jsonb_build_object('key', jsonb_build_object('address', host(n.address)))))))

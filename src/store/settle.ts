@@ -54,7 +54,7 @@ const LOGGED = `UPDATE subscriber s SET logged = NOT s.logged
  */
 const FORGET = `WITH never AS (
     SELECT e.id FROM enforcement e JOIN subscriber s ON s.id = e.subscriber_id
-    WHERE e.subscriber_id = ANY ($1::bigint[]) AND e.kind = 'provisioned' AND NOT e.may_be_present AND s.deleted
+    WHERE e.subscriber_id = ANY ($1::bigint[]) AND e.kind <> 'session' AND NOT e.may_be_present AND s.deleted
     ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
   DELETE FROM enforcement e USING never WHERE e.id = never.id`;
 
@@ -63,7 +63,7 @@ const RELEASE = `UPDATE subscriber s SET released_at = now()
   WHERE s.id = ANY ($1::bigint[]) AND s.deleted AND s.released_at IS NULL
     AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
     AND NOT EXISTS (SELECT FROM lease WHERE subscriber_id = s.id AND state = 'bound')
-    AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned')`;
+    AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind <> 'session')`;
 
 const CLOSE_DELETED = `UPDATE period p SET closed_at = greatest(now(), p.opened_at),
     close_reason = 'deleted' || coalesce(': ' || s.deleted_reason, '')
@@ -188,7 +188,7 @@ export async function findUnsettled(pool: Pool, limit: number): Promise<number[]
      UNION (SELECT s.id FROM subscriber s WHERE s.deleted AND s.released_at IS NULL
               AND NOT EXISTS (SELECT FROM session WHERE subscriber_id = s.id)
               AND NOT EXISTS (SELECT FROM lease WHERE subscriber_id = s.id AND state = 'bound')
-              AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind = 'provisioned' AND may_be_present) LIMIT $1)
+              AND NOT EXISTS (SELECT FROM enforcement WHERE subscriber_id = s.id AND kind <> 'session' AND may_be_present) LIMIT $1)
      LIMIT $1`,
     limit,
   );

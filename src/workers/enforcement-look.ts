@@ -90,13 +90,14 @@ export function desiredAt(
   { rates, isOwnPool, nowMs }: Pick<LookContext, 'rates' | 'isOwnPool' | 'nowMs'>,
 ): DesiredService {
   const belongs =
-    row.kind === 'session'
+    row.kind === 'session' || row.isFurther
       ? row.isOwnSession
       : row.subject.subscriber.nasName === nas.name || (row.session !== null && row.isOwnSession);
   return desiredService(
     row.subject,
     {
       kind: row.kind,
+      isFurther: row.isFurther,
       nasName: nas.name,
       answers: nas.answers,
       belongs,
@@ -136,7 +137,7 @@ function isDoneWith(
   known: KnownService,
 ): boolean {
   if (kind === 'session' || state.present) return false;
-  if (because.kind !== 'deleted' && because.kind !== 'elsewhere') return false;
+  if (because.kind !== 'deleted' && because.kind !== 'elsewhere' && because.kind !== 'no-further-entry') return false;
   return isCertainlyAbsent(known) || (!wasTried && !mayBePresent(known));
 }
 

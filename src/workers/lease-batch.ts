@@ -49,7 +49,8 @@ export async function applyLeases(
 /** What a hook took out by itself counts before what the rules make of the octets. */
 function readLine({ line }: LeaseEvent, { lineOf }: LeaseRules): ReadLine {
   if (line === null) return { read: 'none' };
-  const { switchMac, switchPort } = line;
+  const { switchMac, switchPort, lying } = line;
+  if (lying !== undefined) return { read: 'lying', octets: lying };
   if (switchMac !== null) {
     const device = { by: 'mac', value: switchMac } as const;
     return { read: 'line', line: switchPort === null ? { device } : { device, port: switchPort } };

@@ -22,8 +22,8 @@ t.test('one line per relay and reason in five minutes, whatever its source', asy
   }
   t.same(told, ['unknown-giaddr olt-1 10.0.0.0 dhcp.relays: giaddr']);
   ledger.drop('unknown-giaddr', 'olt-2', '10.0.0.9');
-  ledger.drop('option82-cut', 'olt-1', '10.0.0.1');
-  t.same(told.slice(1), ['unknown-giaddr olt-2 10.0.0.9 dhcp.relays: giaddr', 'option82-cut olt-1 10.0.0.1 -']);
+  ledger.drop('no-address', 'olt-1', '10.0.0.1');
+  t.same(told.slice(1), ['unknown-giaddr olt-2 10.0.0.9 dhcp.relays: giaddr', 'no-address olt-1 10.0.0.1 -']);
   clock.ms += 300;
   ledger.drop('unknown-giaddr', 'olt-1', '10.0.0.7');
   t.equal(told.at(-1), 'unknown-giaddr olt-1 10.0.0.7 dhcp.relays: giaddr', 'five minutes after the first');
@@ -31,7 +31,7 @@ t.test('one line per relay and reason in five minutes, whatever its source', asy
     [...ledger.counts()],
     [
       { relay: 'olt-1', reason: 'unknown-giaddr', count: 301 },
-      { relay: 'olt-1', reason: 'option82-cut', count: 1 },
+      { relay: 'olt-1', reason: 'no-address', count: 1 },
       { relay: 'olt-2', reason: 'unknown-giaddr', count: 1 },
     ],
   );

@@ -196,6 +196,15 @@ t.test('who is meant', (t) => {
   const unread = { circuitId: 'ff', remoteId: null, subscriberId: null, switchMac: null, switchPort: null };
   network.play({ ...at(0), line: unread });
   t.same(network.refused, ['line-unknown'], 'octets that no rule knows');
+  const lying = new LeaseNetwork(subscribers, [dlink, shared, onu]);
+  lying.play(at(0));
+  for (const kind of ['commit', 'request', 'release', 'decline'] as const)
+    lying.play({ ...leaseEvent(kind, { at: 10 }), line: { ...unread, circuitId: null, lying: '0141' } });
+  t.same(lying.refused, Array(4).fill('line-lies'), 'a length that lies, whatever it says');
+  t.ok(
+    [...lying.leases.values()].every(({ end }) => end === null),
+    'and whoever has the address keeps it',
+  );
   t.end();
 });
 

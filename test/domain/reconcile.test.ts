@@ -73,6 +73,30 @@ t.test('each difference has its name, and what mends it', async (t) => {
     ],
     ['not there, as commands are under way', { wanted: [place(1, served(a), { isInHand: true })] }, []],
     ['never looked at', { wanted: [place(1, null)], listed: [listed(1, a)] }, []],
+    [
+      'two leases of one line, each where it should be',
+      {
+        wanted: [place(1, served(a)), place(1, served(b), { enforcementId: 11 })],
+        listed: [listed(1, b), listed(1, a)],
+      },
+      [],
+    ],
+    [
+      'of two leases of one line one is not there',
+      { wanted: [place(1, served(a)), place(1, served(b), { enforcementId: 11 })], listed: [listed(1, a)] },
+      [{ kind: 'missing', address: b, mend: { by: 'saying-again', enforcementId: 11 } }],
+    ],
+    [
+      'of two leases of one line one is over and still there',
+      {
+        wanted: [
+          place(1, served(a)),
+          place(1, absent, { enforcementId: 11, known: { applied: null, attempted: [served(b)] } }),
+        ],
+        listed: [listed(1, a), listed(1, b)],
+      },
+      [{ kind: 'left-over', address: b, mend: { by: 'clearing', place: { enforcementId: 11 } } }],
+    ],
     ['not wanted and not there', { wanted: [place(1, absent)] }, []],
     [
       'not wanted and there',

@@ -200,6 +200,26 @@ t.test('a deleted subscriber waits for its lease', async (t) => {
   });
 });
 
+t.test('an option 82 that lies is listed as it came, and changes nothing', async (t) => {
+  const { pool, running } = await scene(t);
+  const line = {
+    circuitId: null,
+    remoteId: null,
+    subscriberId: null,
+    switchMac: null,
+    switchPort: null,
+    lying: '0141',
+  };
+  await play(running, { ...leaseEvent('commit', { at: 0 }), line }, { ...leaseEvent('commit', { at: 5 }), line });
+  t.equal((await pool.query('SELECT FROM lease')).rowCount, 0);
+  t.match(await one(pool, 'SELECT host(address) AS address, reason, detail, repeats FROM lease_refusal'), {
+    address: A,
+    reason: 'line-lies',
+    detail: '0141',
+    repeats: 2,
+  });
+});
+
 t.test('a record that is none is set aside, and the rest goes on', async (t) => {
   const { pool, running } = await scene(t);
   for (const text of [

@@ -41,6 +41,7 @@ export function enforcedRow(rest: Partial<Enforcement> = {}): Enforcement {
   return {
     id: 1,
     kind: 'session',
+    isFurther: false,
     nasName: 'bras1',
     generation: 3,
     known: { applied: { state: served, evidence: 'ack' }, attempted: [] },

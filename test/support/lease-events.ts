@@ -50,6 +50,7 @@ export function leaseEvent(kind: LeaseEvent['kind'], shape: LeaseEventShape): Le
 /** A hook that decodes option 82 by itself says the line outright. */
 export function readLine({ line }: LeaseEvent): ReadLine {
   if (line === null) return { read: 'none' };
+  if (line.lying !== undefined) return { read: 'lying', octets: line.lying };
   if (line.switchMac === null) return { read: 'unknown' };
   const read: AccessLine = {
     device: { by: 'mac', value: line.switchMac },
