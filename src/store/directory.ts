@@ -14,6 +14,7 @@ import type { Offer } from './offer-book.js';
 import { PluggedSubscribers } from './plugged-subscribers.js';
 import { DenseMap, ShardedMultiMap } from './sharded-index.js';
 import type { StickyAddress } from './subscriber-rows.js';
+import { TextTable } from './text-table.js';
 
 /** What the accounting handler tells at acknowledgement. */
 export interface SessionStarted extends SessionStart {
@@ -27,8 +28,8 @@ export class Directory {
   readonly offers: OfferBook;
   readonly plugged = new PluggedSubscribers();
   private readonly subscribers = new DenseMap<Subscriber>();
-  private readonly byLogin = new ShardedMultiMap<string, Subscriber>();
-  private readonly byMac = new ShardedMultiMap<string, Subscriber>();
+  private readonly byLogin = subscribersBy(({ login }) => login);
+  private readonly byMac = subscribersBy(({ mac }) => mac);
   private readonly byStaticAddress = new ShardedMultiMap<number, Subscriber>(new DenseMap());
   private readonly accounts = new DenseMap<Account>();
   /** Counts changes of accounts. */
@@ -117,7 +118,7 @@ export class Directory {
 
   /** The turbo rate of a subscriber, which may be over. */
   turbo(subscriberId: number): Turbo | undefined {
-    return this.turbos.get(subscriberId);
+    return this.turbos.size === 0 ? undefined : this.turbos.get(subscriberId);
   }
 
   /** The prefixes that a subscriber has by contract; undefined for nearly everybody. */
@@ -296,6 +297,10 @@ export class Directory {
       .ofSubscriber(start.subscriberId)
       .find((offer) => offer.address === start.address && offer.routingDomain === start.routingDomain);
   }
+}
+
+function subscribersBy(keyOf: (one: Subscriber) => string | undefined): ShardedMultiMap<string, Subscriber> {
+  return new ShardedMultiMap(new TextTable((entry) => keyOf(Array.isArray(entry) ? entry[0]! : entry)));
 }
 
 /** Brings one index up to date: `old` stood under `oldKey`, `next` is to stand under `nextKey`. */
