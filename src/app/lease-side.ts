@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import type { Endpoint } from '../config/endpoint.js';
-import { NetworkTable } from '../config/lease-networks.js';
+import { nasNetworks, NetworkTable } from '../config/lease-networks.js';
 import type { DeviceEventSink } from '../dhcp/device-intake.js';
 import { Inbox, inboxSinkOf } from '../dhcp/inbox.js';
 import { systemIntakeClock } from '../dhcp/intake-clock.js';
@@ -143,12 +143,12 @@ export class LeaseSide {
   #rules(): Compiled {
     const { config } = this.#deps.policy();
     if (this.#compiled?.config === config) return this.#compiled;
-    const { ignoreNetworks, networks } = config.dhcp;
+    const { ignoreNetworks } = config.dhcp;
     this.#compiled = {
       config,
       intake: intakeRules(config.intake),
       ignored: new NetworkTable([{ networks: ignoreNetworks, value: true as const }]),
-      nases: new NetworkTable(networks.map(({ network, nas }) => ({ networks: network, value: nas }))),
+      nases: nasNetworks(config.dhcp),
     };
     return this.#compiled;
   }

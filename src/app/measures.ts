@@ -12,6 +12,7 @@ import type { AddressReserve } from '../store/address-reserve.js';
 import type { ChangeFeed } from '../store/change-feed.js';
 import type { Directory } from '../store/directory.js';
 import type { Applier } from '../workers/applier.js';
+import type { Notifier } from '../workers/notifier.js';
 import type { Settler } from '../workers/settler.js';
 import { enforcementMeasures } from './enforcement-measures.js';
 import type { EnforcementSide } from './enforcement-side.js';
@@ -31,6 +32,7 @@ export interface MeasuredParts {
         readonly reserve: AddressReserve;
         readonly attempts: AccessAttempts;
         readonly enforcement: EnforcementSide;
+        readonly notifier: Notifier;
         readonly available: boolean;
       }
     | undefined;
@@ -85,6 +87,12 @@ export function measuresOf(parts: MeasuredParts): Measure[] {
       'relay',
       'outcome',
     ]),
+    counter(
+      'device_notices_total',
+      'Messages to people about devices, by what came of them',
+      () => notices(database()),
+      ['outcome'],
+    ),
     gauge('inbox_waiting_files', 'Files of lease hooks that wait', () => leases.waitingFiles),
     gauge('spool_appendable', '1 while facts can be recorded', () => Number(spool.appendable)),
     counter('spool_synced_records_total', 'Facts on disk since the spool was made', () => spool.syncedSequence),
@@ -132,4 +140,8 @@ function* reserves(parts: MeasuredParts): Generator<Labelled> {
     const pool = parts.directory.pool(one.poolId)?.name ?? String(one.poolId);
     yield { labels: { pool }, value: one.held };
   }
+}
+
+function* notices(database: { readonly notifier: Notifier } | undefined): Generator<Labelled> {
+  for (const [outcome, value] of Object.entries(database?.notifier.counts ?? {})) yield { labels: { outcome }, value };
 }

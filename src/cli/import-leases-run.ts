@@ -6,7 +6,7 @@
  */
 import type { Pool, PoolClient } from 'pg';
 import type { Config } from '../config/config.js';
-import { NetworkTable } from '../config/lease-networks.js';
+import { nasNetworks, NetworkTable } from '../config/lease-networks.js';
 import type { FiledLease } from '../dhcp/lease-file.js';
 import type { LeaseEvent } from '../domain/lease-event.js';
 import { compileLineRules } from '../domain/line-rules.js';
@@ -144,7 +144,7 @@ async function attempt<Result>(
 /** As a server reads events with this configuration. */
 function rulesOf({ dhcp, lines }: Config): LeaseRules {
   const rules = compileLineRules(lines);
-  const nases = new NetworkTable(dhcp.networks.map(({ network, nas }) => ({ networks: network, value: nas })));
+  const nases = nasNetworks(dhcp);
   return {
     routingDomain: dhcp.routingDomain,
     lineOf: (evidence) => rules.find(evidence)?.line,

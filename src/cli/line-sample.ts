@@ -4,6 +4,7 @@
  * Enters: hexadecimal or text, whole or in parts. Leaves: circuit-id, remote-id, subscriber-id and NAS-Port-Id.
  * Invariant: what was typed is used as a whole or refused: a sub-option that is longer than the rest is no sub-option.
  */
+import { decodeOption82, isCut } from '../dhcp/option82.js';
 import type { LineSource } from '../domain/line-rules.js';
 import { UsageError } from './command-error.js';
 import { hexRow } from './hex-text.js';
@@ -25,7 +26,6 @@ export interface LineSampleInput {
 
 /** The option's own number, with which some dumps begin (RFC 3046 §2.0). */
 const optionNumber = 82;
-const subOption = { circuitId: 1, remoteId: 2, subscriberId: 6 } as const;
 
 /**
  * Takes the arguments apart. Octets without parts beside them are a whole option 82 when they can be one, and else a circuit-id.
@@ -33,8 +33,8 @@ const subOption = { circuitId: 1, remoteId: 2, subscriberId: 6 } as const;
  * @throws UsageError for nothing, for what is not hexadecimal, and for a circuit-id that is given twice
  */
 export function lineSampleOf(octets: string | undefined, options: LineTestOptions): LineSampleInput {
-  const read = (named: string, value: string | undefined): Buffer | null =>
-    value === undefined ? null : octetsOf(named, value, options.text === true);
+  const read = (named: string, value: string | undefined): string | null =>
+    value === undefined ? null : octetsOf(named, value, options.text === true).toString('hex');
   const circuitId = read('--circuit-id', options.circuitId);
   const remoteId = read('--remote', options.remote);
   const subscriberId = read('--subscriber-id', options.subscriberId);
@@ -45,13 +45,11 @@ export function lineSampleOf(octets: string | undefined, options: LineTestOption
   if (given === null && circuitId === null && remoteId === null && subscriberId === null && nasPortId === null)
     throw new UsageError('there is no line to test', 'give option 82 in hex, its parts, or --nas-port-id');
   const isAlone = given !== null && remoteId === null && subscriberId === null && options.text !== true;
-  const whole = isAlone ? wholeOption(given) : undefined;
-  const parts = whole ?? { circuitId: circuitId ?? given, remoteId, subscriberId };
+  const whole = isAlone ? wholeOption(Buffer.from(given, 'hex')) : undefined;
+  const parts: Parts = whole ?? { circuitId: circuitId ?? given, remoteId, subscriberId };
   return {
     source: {
-      circuitId: hexOf(parts.circuitId),
-      remoteId: hexOf(parts.remoteId),
-      subscriberId: hexOf(parts.subscriberId),
+      ...parts,
       switchMac: null,
       switchPort: null,
       nasPortId,
@@ -72,33 +70,18 @@ function octetsOf(named: string, value: string, isText: boolean): Buffer {
   return octets;
 }
 
-const hexOf = (octets: Buffer | null): string | null => octets?.toString('hex') ?? null;
-
 interface Parts {
-  readonly circuitId: Buffer | null;
-  readonly remoteId: Buffer | null;
-  readonly subscriberId: Buffer | null;
+  readonly circuitId: string | null;
+  readonly remoteId: string | null;
+  readonly subscriberId: string | null;
 }
 
 /** @returns undefined when lengths do not fit, or no sub-option is one that tells of the line */
 function wholeOption(given: Buffer): Parts | undefined {
   const hasHeader = given[0] === optionNumber && given[1] === given.length - 2;
-  const octets = hasHeader ? given.subarray(2) : given;
-  const found = new Map<number, Buffer>();
-  let at = 0;
-  while (at + 2 <= octets.length) {
-    const next = at + 2 + octets[at + 1]!;
-    if (next > octets.length) return undefined;
-    const earlier = found.get(octets[at]!) ?? Buffer.alloc(0);
-    found.set(octets[at]!, Buffer.concat([earlier, octets.subarray(at + 2, next)]));
-    at = next;
-  }
-  if (at !== octets.length) return undefined;
-  const part = (number: number): Buffer | null => found.get(number) ?? null;
-  const parts = {
-    circuitId: part(subOption.circuitId),
-    remoteId: part(subOption.remoteId),
-    subscriberId: part(subOption.subscriberId),
-  };
+  const information = decodeOption82(hasHeader ? given.subarray(2) : given);
+  if (isCut(information)) return undefined;
+  const { circuitId, remoteId, subscriberId } = information;
+  const parts = { circuitId, remoteId, subscriberId };
   return Object.values(parts).every((one) => one === null) ? undefined : parts;
 }

@@ -3,6 +3,7 @@
  * counts; an address is looked up in at most 33 steps, however many networks there are.
  */
 import { parseIpv4Address } from '../domain/ipv4-address.js';
+import type { Config } from './config.js';
 
 interface Network {
   readonly address: number;
@@ -35,6 +36,11 @@ export class NetworkTable<Value> {
     }
     return undefined;
   }
+}
+
+/** Which NAS opens the network for a lease, by address. */
+export function nasNetworks({ networks }: Config['dhcp']): NetworkTable<string> {
+  return new NetworkTable(networks.map(({ network, nas }) => ({ networks: network, value: nas })));
 }
 
 function prefixOf(address: number, prefixLength: number): number {

@@ -16,6 +16,7 @@ import {
   type Markup,
   type View,
 } from './layout.js';
+import type { Totals } from './overview-page.js';
 import { boundText, countText, deviceLink, leaseTable, refusalTable, statusBadge } from './line-parts.js';
 
 /** A search field of one page, beside the one that finds people. */
@@ -44,6 +45,7 @@ export interface LeasesShown {
   /** Only on the first page. */
   readonly refused: readonly RefusalRow[];
   readonly more_refused: boolean;
+  readonly not_taken: Totals['notTaken'];
   readonly isFirst: boolean;
 }
 
@@ -82,8 +84,25 @@ export function leasesPage(view: View, shown: LeasesShown): Markup {
             ${shown.more_refused ? onwards('/leases/refused', { q: shown.search }, words.allRefused) : ''}
           </section>`
         : html``,
+      shown.isFirst && shown.not_taken.length > 0 ? notTakenSection(view, shown.not_taken) : html``,
     ],
   });
+}
+
+function notTakenSection(view: View, rows: Totals['notTaken']): Markup {
+  const { text: words } = view.language.lines;
+  return sectionOf(words.notTaken, [
+    tableOf<Totals['notTaken'][number]>(
+      [
+        { title: words.by, cell: (row) => row.way },
+        { title: words.why, cell: (row) => badge('warn', row.reason) },
+        { title: words.times, number: true, cell: (row) => view.format.number(row.count) },
+      ],
+      rows,
+      '',
+    ),
+    html`<p class="note">${words.notTakenNote}</p>`,
+  ]);
 }
 
 export interface RefusedShown {

@@ -14,6 +14,7 @@ import {
   listPlugged,
 } from '../store/page-devices.js';
 import { devicePage, devicesPage, leasesPage, refusedPage } from './line-pages.js';
+import { totalsOf } from './overview-page.js';
 import {
   DatabaseAwayError,
   idOf,
@@ -93,6 +94,7 @@ async function leases(deps: PageDeps, request: FastifyRequest, counts: Remembere
     next,
     refused: refusals.slice(0, REFUSAL_ROWS),
     more_refused: refusals.length > REFUSAL_ROWS,
+    not_taken: totalsOf(deps.measures).notTaken.slice(0, REFUSAL_ROWS),
   };
   return { json: shown, markup: (view) => leasesPage(view, { ...shown, isFirst: before === undefined }) };
 }

@@ -22,6 +22,8 @@ export interface Totals {
   readonly discards: readonly { readonly reason: string; readonly count: number }[];
   readonly accounting: readonly { readonly status: string; readonly count: number }[];
   readonly drops: readonly { readonly nas: string; readonly reason: string; readonly count: number }[];
+  /** Lease and monitoring events that were not taken, by the way or relay that they came by. */
+  readonly notTaken: readonly { readonly way: string; readonly reason: string; readonly count: number }[];
   readonly sessions: number;
   readonly subscribers: number;
   readonly spoolLagRecords: number;
@@ -76,10 +78,30 @@ export function totalsOf(measures: readonly Measure[]): Totals {
     drops: labelled('radius_dropped_total')
       .map(({ labels, value }) => ({ nas: labels['nas'] ?? '', reason: labels['reason'] ?? '', count: value }))
       .sort(descending),
+    notTaken: notTakenOf(labelled('intake_total'), labelled('dhcp_packets_total')).sort(descending),
     sessions: single('directory_sessions'),
     subscribers: single('directory_subscribers'),
     spoolLagRecords: single('spool_lag_records'),
   };
+}
+
+type Counted = readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+
+/** What comes of events and packets in ordinary life. */
+const ordinary: ReadonlySet<string> = new Set([
+  ...['taken', 'in-hand', 'abandoned'],
+  ...['commit', 'request', 'expiry', 'release', 'decline'],
+  ...['discover', 'offer', 'nak', 'inform', 'other-message', 'repeated', 'not-confirmed'],
+]);
+
+function notTakenOf(arrivals: Counted, packets: Counted): { way: string; reason: string; count: number }[] {
+  return [...arrivals, ...packets]
+    .map(({ labels, value }) => ({
+      way: labels['way'] ?? labels['relay'] ?? '',
+      reason: labels['outcome'] ?? '',
+      count: value,
+    }))
+    .filter(({ reason, count }) => count > 0 && !ordinary.has(reason));
 }
 
 interface Access {

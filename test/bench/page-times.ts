@@ -42,7 +42,7 @@ export function pagePaths(people: number): string[] {
     '/pools',
     '/set-aside',
     '/metrics',
-  ].map((path) => encodeURI(path));
+  ];
 }
 
 async function timed(url: string): Promise<number> {
@@ -54,9 +54,9 @@ async function timed(url: string): Promise<number> {
 }
 
 /** Asks for every page, one after the other. */
-export async function pageTimes(statusUrl: string, people: number): Promise<PageTime[]> {
+export async function pageTimes(statusUrl: string, paths: readonly string[]): Promise<PageTime[]> {
   const times: PageTime[] = [];
-  for (const path of pagePaths(people)) {
+  for (const path of paths.map((one) => encodeURI(one))) {
     const firstMs = await timed(`${statusUrl}${path}`);
     const warm: number[] = [];
     for (let i = 0; i < REPEATS; i++) warm.push(await timed(`${statusUrl}${path}`));
@@ -75,7 +75,7 @@ export async function pageTimes(statusUrl: string, people: number): Promise<Page
 
 /** Several people who look at every page again and again. @returns pages that were shown */
 export async function browse(statusUrl: string, people: number, clients: number, signal: AbortSignal): Promise<number> {
-  const paths = pagePaths(people);
+  const paths = pagePaths(people).map((path) => encodeURI(path));
   let shown = 0;
   await Promise.all(
     Array.from({ length: clients }, async (_, client) => {
