@@ -162,19 +162,27 @@ async function overview(
     if (!(error instanceof DatabaseAwayError)) deps.onError(error);
     return undefined;
   };
+  const [poolRows, setAside, places, held, leaseCounts, devices] = await Promise.all([
+    pools.get().catch(absent),
+    withDatabase(deps, (pool) => listSetAside(pool, { resolved: false, limit: PAGE_ROWS })).then(
+      (rows) => rows.length,
+      absent,
+    ),
+    standings.get().then(sumOfPlaces, absent),
+    heldOf(deps),
+    leases.get().catch(absent),
+    withDatabase(deps, countDevices).catch(absent),
+  ]);
   const shown = {
     health: deps.health(),
     totals: totalsOf(deps.measures),
     lastHour: deps.lastHour.series(),
-    pools: await pools.get().catch(absent),
-    setAside: await withDatabase(deps, (pool) => listSetAside(pool, { resolved: false, limit: PAGE_ROWS })).then(
-      (rows) => rows.length,
-      absent,
-    ),
-    places: await standings.get().then(sumOfPlaces, absent),
-    held: await heldOf(deps),
-    leases: await leases.get().catch(absent),
-    devices: await withDatabase(deps, countDevices).catch(absent),
+    pools: poolRows,
+    setAside,
+    places,
+    held,
+    leases: leaseCounts,
+    devices,
   };
   return { json: shown, markup: (view) => overviewPage(view, shown) };
 }

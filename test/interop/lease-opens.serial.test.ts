@@ -5,6 +5,7 @@
 import { chmod } from 'node:fs/promises';
 import t from 'tap';
 import type { Test } from 'tap';
+import { runIn } from '../cli/command-line.js';
 import { freshDatabase } from '../support/database.js';
 import { waitFor } from '../support/deadline.js';
 import { startIscDhcpd, startKea, startRelay } from '../support/dhcp-daemons.js';
@@ -34,20 +35,25 @@ interface Way {
   /** Starts the server and the relay. */
   readonly start: (network: DhcpNetwork) => Promise<Daemon[]>;
   readonly isByPackets?: true;
+  /** Where the server keeps its leases. */
+  readonly leaseFile: string;
 }
 
 const ways: readonly Way[] = [
   {
     name: 'ISC dhcpd and its hook',
+    leaseFile: '/var/lib/dhcp/dhcpd.leases',
     start: async (network) => [await startIscDhcpd(network), await startRelay(network, 'eth2')],
   },
   {
     name: 'Kea and its hook',
+    leaseFile: '/var/lib/kea/kea-leases4.csv',
     start: async (network) => [await startKea(network), await startRelay(network, 'eth2')],
   },
   {
     name: "copies of the relay's packets, and leasequery",
     isByPackets: true,
+    leaseFile: '/var/lib/dhcp/dhcpd.leases',
     start: async (network) => [
       await startIscDhcpd(network, 'allow leasequery;'),
       await startRelay(network, 'eth2', ['-iu eth9', management.host]),
@@ -120,6 +126,17 @@ for (const way of ways) {
       { nas_name: 'linux', port: 'eth1', state: 'bound' },
     ]);
     t.ok((await pool.query(`SELECT FROM subscriber WHERE logged`)).rowCount, 'online');
+
+    const imported = await runIn(
+      ['--conf', server.confDir, '--data', server.dataDir, 'import', 'leases', '-', '--dry-run', '--json'],
+      { stdin: await network.server.sh(`cat ${way.leaseFile}`) },
+    );
+    t.equal(imported.code, 0, imported.stderr);
+    t.match(
+      imported.json(),
+      { addresses: 1, ended: 0, opened: 0, closed: 0, refused: {}, errors: 0 },
+      'the file of the server says what its events said, read beside the running server',
+    );
 
     await client.release();
     await waitFor('the end of the lease', FOLLOW_TIMEOUT_MS, async () => {
