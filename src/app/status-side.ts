@@ -38,13 +38,17 @@ export interface StatusSideDeps {
   readonly log: Logger;
 }
 
+/** How soon after everybody was loaded the first page is ready, ms. */
+const PREPARE_INTERVAL_MS = 100;
+
 export class StatusSide {
   readonly #app: FastifyInstance;
-  readonly #sampler: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
 
   /** Opens the listener. @throws StatusListenError when the address cannot be had */
   static async start(deps: StatusSideDeps): Promise<StatusSide> {
     const lastHour = new SampleRing();
+    const preparing: (() => Promise<void>)[] = [];
     const app = statusServer({
       health: deps.health,
       registry: metricsRegistry(deps.measures),
@@ -65,6 +69,7 @@ export class StatusSide {
         health: deps.health,
         measures: deps.measures,
         lastHour,
+        onPrepare: (prepare) => void preparing.push(prepare),
         judge: (judged) => judge(deps, judged),
         onLookUp: (lookUp) => deps.log.info(lookUp, 'somebody was looked up on the page'),
         onError: (error) => deps.log.error({ err: error }, 'a page could not be made'),
@@ -74,16 +79,22 @@ export class StatusSide {
     await openStatusServer(app, deps.policy().config.status.listen, deps.descriptor);
     const take = (): void => lastHour.take(Date.now(), readingOf(totalsOf(deps.measures)));
     take();
-    return new StatusSide(app, setInterval(take, SAMPLE_INTERVAL_MS).unref());
+    // Before that the database has more important things to answer, and nobody is online yet.
+    const preparer = setInterval(() => {
+      if (!deps.directory.loaded || deps.database() === undefined) return;
+      clearInterval(preparer);
+      for (const prepare of preparing) void prepare();
+    }, PREPARE_INTERVAL_MS).unref();
+    return new StatusSide(app, [setInterval(take, SAMPLE_INTERVAL_MS).unref(), preparer]);
   }
 
-  private constructor(app: FastifyInstance, sampler: NodeJS.Timeout) {
+  private constructor(app: FastifyInstance, timers: readonly NodeJS.Timeout[]) {
     this.#app = app;
-    this.#sampler = sampler;
+    this.#timers = timers;
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#sampler);
+    for (const timer of this.#timers) clearInterval(timer);
     await this.#app.close();
   }
 }

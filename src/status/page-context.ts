@@ -42,6 +42,8 @@ export interface PageDeps {
   readonly health: () => Health;
   readonly measures: readonly Measure[];
   readonly lastHour: SampleRing;
+  /** Is handed what asks for everything that takes long and is remembered; to be called once the database is there. */
+  readonly onPrepare?: (prepare: () => Promise<void>) => void;
   /** What a request of this subscriber would be answered now; undefined while nobody can tell. */
   readonly judge: (judged: Judged) => AccessDecision | undefined;
   readonly onLookUp: (lookUp: LookUp) => void;

@@ -80,6 +80,9 @@ export function addPages(app: FastifyInstance, deps: PageDeps): void {
     app.get(`/api${path === '/' ? '/overview' : path}`, handler('json'));
   };
   const leases = new Remembered(() => withDatabase(deps, (pool) => countLeases(pool)), LEASES_MAX_AGE_MS, deps.nowMs);
+  deps.onPrepare?.(async () => {
+    for (const one of [pools, sessionCounts, standings, leases]) await one.prepare();
+  });
   page('/', () => overview(deps, pools, standings, leases));
   page('/subscribers', (request) => search(deps, request));
   page('/subscribers/:id', (request) => subscriberRoute(deps, request));

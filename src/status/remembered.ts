@@ -23,6 +23,11 @@ export class Remembered<Answer> {
     return held.value;
   }
 
+  /** Asks for what nobody has asked for yet, so that the first reader need not wait. Never throws. */
+  async prepare(): Promise<void> {
+    if (this.#answer === undefined) await this.#fetch().catch(() => undefined);
+  }
+
   #fetch(): Promise<Answer> {
     this.#asking ??= this.#ask()
       .then((value) => {

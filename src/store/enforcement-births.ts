@@ -42,14 +42,16 @@ const BEGIN = `WITH live AS (
  * A lease that begins while another one of its line has the entry gets an entry of its own, which goes with it. Of several that begin at once the oldest
  * has the entry; a lease that once has it keeps it.
  */
-const BEGIN_FURTHER = `WITH fresh AS (
-    SELECT s.id, s.nas_name, s.subscriber_id, s.started_at FROM session s JOIN nas n ON n.name = s.nas_name AND n.place = 'provisioned'
-    WHERE s.id = ANY ($1::bigint[]))
-  INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
-  SELECT 'further', r.nas_name, r.subscriber_id, r.id FROM fresh r
-  WHERE EXISTS (SELECT FROM session o WHERE o.subscriber_id = r.subscriber_id AND o.nas_name = r.nas_name AND o.nas_box = '${LEASE_BOX}' AND o.id <> r.id
-    AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = o.id)
-    AND (NOT EXISTS (SELECT FROM fresh b WHERE b.id = o.id) OR (o.started_at, o.id) < (r.started_at, r.id)))
+const BEGIN_FURTHER = `INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
+  SELECT 'further', r.nas_name, r.subscriber_id, r.id
+  FROM session r JOIN nas n ON n.name = r.nas_name AND n.place = 'provisioned'
+  CROSS JOIN LATERAL (
+    -- By the subscriber: while tables are new, statistics would have all sessions of the NAS looked through.
+    SELECT FROM (SELECT * FROM session WHERE subscriber_id = r.subscriber_id OFFSET 0) o
+    WHERE o.id <> r.id AND o.nas_name = r.nas_name AND o.nas_box = '${LEASE_BOX}'
+      AND (o.id <> ALL ($1::bigint[]) OR (o.started_at, o.id) < (r.started_at, r.id))
+      AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = o.id) LIMIT 1) AS other
+  WHERE r.id = ANY ($1::bigint[])
   ORDER BY r.id ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO NOTHING`;
 
 const FURTHER_DUE = `UPDATE enforcement SET ${DUE} WHERE session_id = ANY ($1::bigint[]) AND kind = 'further'`;

@@ -96,8 +96,8 @@ const MAKE: Readonly<Record<MissingPlaces['place'], string>> = {
         SELECT DISTINCT 'provisioned', $1::text, subscriber_id FROM slice ORDER BY subscriber_id ON CONFLICT DO NOTHING)
     , beside AS (INSERT INTO enforcement (kind, nas_name, subscriber_id, session_id)
         SELECT 'further', $1::text, r.subscriber_id, r.id FROM slice r JOIN session x ON x.id = r.id AND x.nas_box = '${LEASE_BOX}'
-        WHERE EXISTS (SELECT FROM session o WHERE o.subscriber_id = r.subscriber_id AND o.nas_name = $1::text AND o.nas_box = '${LEASE_BOX}'
-          AND o.id < r.id AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = o.id))
+        WHERE EXISTS (SELECT FROM (SELECT * FROM session WHERE subscriber_id = r.subscriber_id OFFSET 0) o
+          WHERE o.nas_name = $1::text AND o.nas_box = '${LEASE_BOX}' AND o.id < r.id AND NOT EXISTS (SELECT FROM enforcement f WHERE f.session_id = o.id))
         ORDER BY r.id ON CONFLICT (session_id) WHERE session_id IS NOT NULL DO NOTHING)
     SELECT max(id) AS last FROM slice`,
   session: `WITH slice AS (

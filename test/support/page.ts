@@ -21,6 +21,8 @@ export interface PageHouse {
   readonly pagePool: Pool;
   readonly lookUps: LookUp[];
   readonly errors: unknown[];
+  /** Asks for everything that is remembered between pages. */
+  readonly prepare: () => Promise<void>;
   /** Opens a real listener. @returns `http://127.0.0.1:PORT` */
   listen(): Promise<string>;
   get(path: string, headers?: Record<string, string>): Promise<LightMyRequestResponse>;
@@ -62,6 +64,7 @@ export async function pageHouse(t: Pick<Test, 'teardown'>, options: PageHouseOpt
   const lookUps: LookUp[] = [];
   const errors: unknown[] = [];
   const measures = options.measures ?? [];
+  let prepare = async (): Promise<void> => undefined;
   const app = statusServer({
     health: () => ({ healthy: true, ready: true, problems: [] }),
     registry: metricsRegistry(measures),
@@ -75,6 +78,7 @@ export async function pageHouse(t: Pick<Test, 'teardown'>, options: PageHouseOpt
       health: () => ({ healthy: true, ready: true, problems: [] }),
       measures,
       lastHour: new SampleRing(),
+      onPrepare: (given) => (prepare = given),
       judge: () => options.decision,
       onLookUp: (lookUp) => lookUps.push(lookUp),
       onError: (error) => errors.push(error),
@@ -88,5 +92,15 @@ export async function pageHouse(t: Pick<Test, 'teardown'>, options: PageHouseOpt
   const ask = (method: string, path: string, headers: Record<string, string> = {}) =>
     app.inject({ method: method as 'GET', url: path, headers: { host: 'localhost', ...headers } });
   const listen = () => app.listen({ host: '127.0.0.1', port: 0 });
-  return { database, pagePool, lookUps, errors, ask, listen, get: (path, headers) => ask('GET', path, headers) };
+  await app.ready();
+  return {
+    database,
+    pagePool,
+    lookUps,
+    errors,
+    prepare,
+    ask,
+    listen,
+    get: (path, headers) => ask('GET', path, headers),
+  };
 }
