@@ -38,7 +38,7 @@ export interface StatusSideDeps {
   readonly log: Logger;
 }
 
-/** How soon after everybody was loaded the first page is ready, ms. */
+/** How soon after the database was reached everything is asked for that takes long, ms: people look when the server has just started. */
 const PREPARE_INTERVAL_MS = 100;
 
 export class StatusSide {
@@ -79,9 +79,8 @@ export class StatusSide {
     await openStatusServer(app, deps.policy().config.status.listen, deps.descriptor);
     const take = (): void => lastHour.take(Date.now(), readingOf(totalsOf(deps.measures)));
     take();
-    // Before that the database has more important things to answer, and nobody is online yet.
     const preparer = setInterval(() => {
-      if (!deps.directory.loaded || deps.database() === undefined) return;
+      if (deps.database() === undefined) return;
       clearInterval(preparer);
       for (const prepare of preparing) void prepare();
     }, PREPARE_INTERVAL_MS).unref();
