@@ -38,6 +38,8 @@ export interface StatusSideDeps {
   readonly log: Logger;
 }
 
+/** A million addresses are counted in a second; the first page shows them when it is loaded again, ms. */
+const PATIENCE_MS = 100;
 /** How soon after the database was reached everything is asked for that takes long, ms: people look when the server has just started. */
 const PREPARE_INTERVAL_MS = 100;
 
@@ -69,6 +71,7 @@ export class StatusSide {
         health: deps.health,
         measures: deps.measures,
         lastHour,
+        patienceMs: PATIENCE_MS,
         onPrepare: (prepare) => void preparing.push(prepare),
         judge: (judged) => judge(deps, judged),
         onLookUp: (lookUp) => deps.log.info(lookUp, 'somebody was looked up on the page'),

@@ -42,6 +42,8 @@ export interface PageDeps {
   readonly health: () => Health;
   readonly measures: readonly Measure[];
   readonly lastHour: SampleRing;
+  /** How long the first page waits for counts that it can do without, ms; absent: as long as they take. */
+  readonly patienceMs?: number;
   /** Is handed what asks for everything that takes long and is remembered; to be called once the database is there. */
   readonly onPrepare?: (prepare: () => Promise<void>) => void;
   /** What a request of this subscriber would be answered now; undefined while nobody can tell. */

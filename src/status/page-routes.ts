@@ -166,14 +166,14 @@ async function overview(
     return undefined;
   };
   const [poolRows, setAside, places, held, leaseCounts, devices] = await Promise.all([
-    pools.get().catch(absent),
+    pools.soon(deps.patienceMs).catch(absent),
     withDatabase(deps, (pool) => listSetAside(pool, { resolved: false, limit: PAGE_ROWS })).then(
       (rows) => rows.length,
       absent,
     ),
-    standings.get().then(sumOfPlaces, absent),
+    standings.soon(deps.patienceMs).then((rows) => rows && sumOfPlaces(rows), absent),
     heldOf(deps),
-    leases.get().catch(absent),
+    leases.soon(deps.patienceMs).catch(absent),
     withDatabase(deps, countDevices).catch(absent),
   ]);
   const shown = {

@@ -65,3 +65,29 @@ t.test('a question that fails is asked again', async (t) => {
   await t.rejects(remembered.get(), /away/);
   t.equal(await remembered.get(), 2);
 });
+
+t.test('a reader who can do without waits so long and no longer, and the next one has it', async (t) => {
+  const answers: { readonly settle: (value: number) => void; readonly fail: (error: Error) => void }[] = [];
+  const remembered = new Remembered(
+    () => new Promise<number>((settle, fail) => answers.push({ settle, fail })),
+    1_000,
+    () => 0,
+  );
+  t.equal(await remembered.soon(1), undefined);
+  t.equal(await remembered.soon(1), undefined);
+  t.equal(answers.length, 1, 'it is fetched on, once');
+  answers[0]!.fail(new Error('away'));
+  await new Promise(setImmediate);
+  const soon = remembered.soon(60_000);
+  answers[1]!.settle(7);
+  t.equal(await soon, 7);
+  t.equal(await remembered.soon(1), 7);
+  const failing = new Remembered(
+    () => Promise.reject(new Error('away')),
+    1_000,
+    () => 0,
+  );
+  await t.rejects(failing.soon(60_000), /away/);
+  await failing.prepare();
+  t.pass('preparing never throws');
+});
