@@ -33,6 +33,11 @@ const MAX_BATCH_BYTES = 2 * 1024 * 1024;
  */
 const BACKLOG_FACTOR = 3;
 /**
+ * Not where more than such a share of the sessions of the last batch began, ended or moved: that costs three times what counting does, and whoever logs in
+ * would wait for it.
+ */
+const HEAVY_SHARE = 0.25;
+/**
  * Who is answered waits for a disk already: before a batch, requests that have come are read. Not for longer than this, ms, so that some ten thousand facts a
  * second are applied whatever arrives.
  */
@@ -103,6 +108,8 @@ export class Applier {
     return this.#status;
   }
 
+  /** Whether the sessions of the last batch mostly did more than count. */
+  #isHeavy = false;
   /** When a batch was last begun, tried or waited for, monotonic ms. With nothing to apply it stays as it is. */
   get turnedAtMs(): number {
     return this.#turnedAtMs;
@@ -172,7 +179,8 @@ export class Applier {
       try {
         await this.#deps.onceReceived(MAX_GIVING_WAY_MS);
         const waiting = this.#deps.spool.syncedSequence - this.#status.appliedSequence;
-        const maxRecords = waiting > batchRecords * BACKLOG_FACTOR ? batchRecords * BACKLOG_FACTOR : batchRecords;
+        const isBehind = waiting > batchRecords * BACKLOG_FACTOR;
+        const maxRecords = isBehind && !this.#isHeavy ? batchRecords * BACKLOG_FACTOR : batchRecords;
         const records = await reader.readBatch({ maxRecords, maxBytes: MAX_BATCH_BYTES });
         const last = records.at(-1);
         if (last !== undefined) await this.#apply({ records, end: last.nextPosition, sequence: last.sequence });
@@ -290,6 +298,8 @@ export class Applier {
       'by-key',
     );
     this.#known.keep({ ...folded, version });
+    const { touched } = folded;
+    this.#isHeavy = touched.filter(({ countersOnly }) => !countersOnly).length > touched.length * HEAVY_SHARE;
     this.#corrupt.splice(0, corrupt.length);
     this.#status.setAside += setAside;
     this.#committed(records.length, end, sequence);

@@ -76,9 +76,9 @@ export function readRouteros(line: Buffer): readonly Command[] {
       } else if (character === '[' || character === '{') {
         at += 1;
         words.push({ nested: commands(character === '[' ? ']' : '}') });
-      } else if (character === '=') {
+      } else if (character === '=' || character === '~') {
         at += 1;
-        words.push({ text: '=', isString: false });
+        words.push({ text: character, isString: false });
       } else if (/[A-Za-z0-9./:@+,<>*_-]/u.test(character)) {
         const from = at;
         while (at < line.length && /[A-Za-z0-9./:@+,<>*_-]/u.test(peek())) at += 1;
