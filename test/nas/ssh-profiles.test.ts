@@ -74,19 +74,22 @@ t.test('no text that people chose stands in a line of a bundled profile', async 
   }
 });
 
-t.test('RouterOS can read what mikrotik-ipoe-ssh says, and finds its entries by our mark and the address', async (t) => {
-  const profile = await profileNamed(t, 'mikrotik-ipoe-ssh');
-  for (const command of commandNames) {
-    for (const line of samples(profile, command)) {
-      for (const part of line.split('; ')) {
-        if (!part.includes(' remove ') || part.includes('connection')) continue;
-        const read = JSON.stringify(readRouteros(Buffer.from(part)));
-        t.match(read, /"comment"[^}]*\},\{"text":"=","isString":false\},\{"text":"sluice-17"/u, part);
-        t.match(read, /"text":"(?:100\.64\.3\.7|\^100\.64\.3\.7\/)"/u, part);
+t.test(
+  'RouterOS can read what mikrotik-ipoe-ssh says, and finds its entries by our mark and the address',
+  async (t) => {
+    const profile = await profileNamed(t, 'mikrotik-ipoe-ssh');
+    for (const command of commandNames) {
+      for (const line of samples(profile, command)) {
+        for (const part of line.split('; ')) {
+          if (!part.includes(' remove ') || part.includes('connection')) continue;
+          const read = JSON.stringify(readRouteros(Buffer.from(part)));
+          t.match(read, /"comment"[^}]*\},\{"text":"=","isString":false\},\{"text":"sluice-17"/u, part);
+          t.match(read, /"text":"(?:100\.64\.3\.7|\^100\.64\.3\.7\/)"/u, part);
+        }
       }
     }
-  }
-});
+  },
+);
 
 t.test('one access list stands for every limit: it opens only when none is left', async (t) => {
   const profile = await profileNamed(t, 'cisco-acl-ssh');
