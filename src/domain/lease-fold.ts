@@ -4,7 +4,7 @@
  * is refused changes nothing; what ends, ends for its own client only; nothing ends because nobody spoke. Pure.
  */
 import type { SessionFact } from './accounting-fact.js';
-import { deviceText, holderOf, type LeaseCandidates, type ReadLine } from './lease-holder.js';
+import { deviceText, holderOf, type LeaseCandidates, type LeaseLine, type ReadLine } from './lease-holder.js';
 import type { LeaseEvent } from './lease-event.js';
 import {
   LEASE_BOX,
@@ -57,7 +57,7 @@ const TERMINATE = { release: 1, expiry: 5, decline: 1, moved: 10, replaced: 10, 
 /** @param read what the access line of each event was read as */
 export function foldLeases(
   world: LeaseWorld,
-  events: readonly { readonly event: LeaseEvent; readonly read: ReadLine }[],
+  events: readonly { readonly event: LeaseEvent; readonly read: LeaseLine }[],
 ): LeaseOutcome {
   const fold = new LeaseFold(world);
   for (const { event, read } of events) fold.add(event, read);
@@ -86,7 +86,7 @@ class LeaseFold implements LeaseOutcome {
     return [...this.#changed];
   }
 
-  add(event: LeaseEvent, read: ReadLine): void {
+  add(event: LeaseEvent, read: LeaseLine): void {
     // Whatever it says, it may say it of another line.
     if (read.read === 'lying') {
       this.#refuse(event, read, 'line-lies', read.octets, null);
@@ -369,7 +369,7 @@ class LeaseFold implements LeaseOutcome {
 
   #refuse(
     event: LeaseEvent,
-    read: ReadLine,
+    read: LeaseLine,
     reason: LeaseRefusal,
     detail: string | null,
     subscriberId: number | null,

@@ -12,9 +12,10 @@ export type ReadLine =
   | { readonly read: 'none' }
   /** No rule knows it. */
   | { readonly read: 'unknown' }
-  /** It lies about its lengths; hexadecimal. */
-  | { readonly read: 'lying'; readonly octets: string }
   | { readonly read: 'line'; readonly line: AccessLine };
+
+/** The same of a lease event, whose option 82 may lie about its lengths; hexadecimal. RADIUS attributes have lengths of their own. */
+export type LeaseLine = ReadLine | { readonly read: 'lying'; readonly octets: string };
 
 /** Everybody who may be meant by the events in hand. */
 export interface LeaseCandidates {
@@ -41,8 +42,6 @@ export function holderOf(
   switch (read.read) {
     case 'line':
       return holderOfLine(event, read.line, candidates);
-    case 'lying':
-      return refused('line-lies', read.octets);
     case 'unknown':
       return byMacAlone(event, candidates) ?? refused('line-unknown');
     case 'none':

@@ -5,12 +5,12 @@
 import type { PoolClient } from 'pg';
 import type { LeaseEvent, LeaseVia } from '../domain/lease-event.js';
 import type { AddressSession, LeaseWorld } from '../domain/lease-fold.js';
-import { deviceOf, type ReadLine } from '../domain/lease-holder.js';
+import { deviceOf, type LeaseLine } from '../domain/lease-holder.js';
 import type { LeaseDevice, LeaseEndCause, LeaseRecord, LeaseSubscriber, StrayEnd } from '../domain/lease.js';
 
 export interface LineOfEvent {
   readonly event: LeaseEvent;
-  readonly read: ReadLine;
+  readonly read: LeaseLine;
 }
 
 /** Whole ms, as everywhere. */

@@ -7,7 +7,7 @@ import type { SessionFact } from '../domain/accounting-fact.js';
 import type { AccessLine } from '../domain/access-line.js';
 import type { LeaseEvent, LineEvidence } from '../domain/lease-event.js';
 import { foldLeases } from '../domain/lease-fold.js';
-import type { ReadLine } from '../domain/lease-holder.js';
+import type { LeaseLine } from '../domain/lease-holder.js';
 import type { LeaseIdle, RefusedLease } from '../domain/lease.js';
 import { saveLeases } from '../store/lease-outcome.js';
 import { loadLeaseWorld } from '../store/lease-world.js';
@@ -47,7 +47,7 @@ export async function applyLeases(
 }
 
 /** What a hook took out by itself counts before what the rules make of the octets. */
-function readLine({ line }: LeaseEvent, { lineOf }: LeaseRules): ReadLine {
+function readLine({ line }: LeaseEvent, { lineOf }: LeaseRules): LeaseLine {
   if (line === null) return { read: 'none' };
   const { switchMac, switchPort, lying } = line;
   if (lying !== undefined) return { read: 'lying', octets: lying };

@@ -6,7 +6,7 @@ import type { AccessLine } from '../../src/domain/access-line.js';
 import type { SessionFact } from '../../src/domain/accounting-fact.js';
 import type { LeaseEvent, LineEvidence } from '../../src/domain/lease-event.js';
 import { foldLeases, type AddressSession, type LeaseOutcome } from '../../src/domain/lease-fold.js';
-import type { ReadLine } from '../../src/domain/lease-holder.js';
+import type { LeaseLine } from '../../src/domain/lease-holder.js';
 import type { LeaseDevice, LeaseRecord, LeaseSubscriber } from '../../src/domain/lease.js';
 import { T0 } from './facts.js';
 
@@ -48,7 +48,7 @@ export function leaseEvent(kind: LeaseEvent['kind'], shape: LeaseEventShape): Le
 }
 
 /** A hook that decodes option 82 by itself says the line outright. */
-export function readLine({ line }: LeaseEvent): ReadLine {
+export function readLine({ line }: LeaseEvent): LeaseLine {
   if (line === null) return { read: 'none' };
   if (line.lying !== undefined) return { read: 'lying', octets: line.lying };
   if (line.switchMac === null) return { read: 'unknown' };
