@@ -3,7 +3,6 @@
  */
 import type { Pool } from 'pg';
 import t from 'tap';
-import { LEASE_BOX } from '../../src/domain/lease.js';
 import { policyHash } from '../../src/domain/policy-hash.js';
 import { freshDatabase } from '../support/database.js';
 import { commandedNas, markAccepted, openSession, population, startServer } from '../support/enforced-network.js';
@@ -130,82 +129,6 @@ t.test('whoever gets the address of somebody else waits until that one is gone f
   const [removed, added] = ['user_del', 'user_add'].map((name) => order.findIndex((one) => one[1] === name));
   t.ok(removed! >= 0 && removed! < added!, JSON.stringify(order));
   t.same([...nas.entries.keys()], [`${String(bob)} 100.64.0.7`]);
-});
-
-t.test('each lease of a line has its entry, and they come and go without touching each other', async (t) => {
-  const { database, pool, nas, alice } = await scene(t, 'provisioned');
-  await pool.query('UPDATE subscriber SET static_address = NULL');
-  await pool.query(`INSERT INTO nas (name, profile, place) VALUES ('nas1', 'p', 'provisioned')`);
-  const beganAt = new Map<number, number>();
-  const lease = (status: 'start' | 'stop', at: number, last: number) => {
-    if (status === 'start') beganAt.set(last, at);
-    return fact(status, {
-      at,
-      nasName: 'nas1',
-      nasBox: LEASE_BOX,
-      acctSessionId: `lease of ${String(last)} at ${String(beganAt.get(last))}`,
-      address: `100.65.0.${String(last)}`,
-    });
-  };
-  const play = (...facts: ReturnType<typeof lease>[]) => applyFacts(pool, facts, () => alice);
-  const has = (...lasts: number[]) => [...lasts.map((last) => `${String(alice)} 100.65.0.${String(last)}`)];
-  const becomes = async (what: string, ...lasts: number[]): Promise<void> => {
-    const isThere = () =>
-      [...nas.entries.keys()].sort().join() ===
-      has(...lasts)
-        .sort()
-        .join();
-    await until(async () => {
-      const { rows } = await pool.query<{ state: string }>('SELECT state FROM enforcement');
-      return isThere() && rows.every(({ state }) => state === 'converged');
-    }).catch(async (error: unknown) => {
-      const { rows } = await pool.query('SELECT * FROM enforcement');
-      t.fail(what, { rows, entries: [...nas.entries.keys()] });
-      throw error;
-    });
-  };
-  await startServer(t, database, [commandedNas('nas1', nas)]);
-  await play(lease('start', 0, 1));
-  await becomes('one', 1);
-  await play(lease('start', 10, 2), lease('start', 11, 3));
-  await becomes('three', 1, 2, 3);
-  t.equal(nas.wire.filter(({ command }) => command.name === 'user_add').length, 3, 'and each was added once');
-  await pool.query('UPDATE subscriber SET redirect = true');
-  await until(() => [...nas.entries.values()].every(({ redirect }) => redirect));
-  await play(lease('stop', 20, 1));
-  await becomes('the first has gone', 2, 3);
-  const before = nas.wire.length;
-  await play(lease('start', 30, 1));
-  await becomes('and is back', 1, 2, 3);
-  t.ok(
-    nas.wire.slice(before).every(({ command }) => command.name !== 'user_del'),
-    'which takes nothing from the others',
-  );
-  await play(lease('stop', 40, 3), lease('start', 41, 3));
-  await becomes('one that ends and begins at once', 1, 2, 3);
-  await play(lease('stop', 50, 1), lease('start', 51, 4), lease('start', 52, 1));
-  await becomes('another one took the place of the first', 1, 2, 3, 4);
-  await pool.query('UPDATE subscriber SET deleted = true');
-  await play(lease('stop', 60, 1), lease('stop', 60, 2), lease('stop', 60, 3), lease('stop', 60, 4));
-  await until(async () => (await pool.query('SELECT FROM subscriber WHERE released_at IS NOT NULL')).rowCount === 1);
-  t.equal(nas.entries.size, 0, 'nothing is left of the deleted');
-  t.equal((await pool.query('SELECT FROM enforcement')).rowCount, 0);
-});
-
-t.test('leases that were there before the NAS was commanded have their entries', async (t) => {
-  const { database, pool, nas, alice } = await scene(t, 'provisioned');
-  await pool.query('UPDATE subscriber SET static_address = NULL, nas_name = NULL');
-  const shape = { nasName: 'nas1', nasBox: LEASE_BOX };
-  await applyFacts(
-    pool,
-    [1, 2, 3].map((n) =>
-      fact('start', { ...shape, at: n, acctSessionId: `lease ${String(n)}`, address: `100.65.0.${String(n)}` }),
-    ),
-    () => alice,
-  );
-  await startServer(t, database, [commandedNas('nas1', nas)]);
-  await until(() => nas.entries.size === 3);
-  t.equal((await pool.query(`SELECT FROM enforcement WHERE kind = 'further'`)).rowCount, 2);
 });
 
 t.test('a portal that lets in and out is followed', async (t) => {
